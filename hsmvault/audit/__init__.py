@@ -1,0 +1,1 @@
+"""Records of what was done, written before the answer leaves."""

@@ -1,0 +1,1 @@
+"""The command line: dev, serve, init, migrate, env, check."""

@@ -1,0 +1,73 @@
+"""Time, randomness and identifiers, as objects that a test replaces.
+
+Deadlines and durations go by the monotonic clock; what clients see goes by the wall clock. The order of versions
+and of audit records never depends on either (threat model, 9).
+"""
+
+import secrets
+import time
+import uuid
+from dataclasses import dataclass
+from typing import Protocol
+
+
+class Clock(Protocol):
+    def now(self) -> float:
+        """Seconds since 1970 UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that never go back, from an arbitrary start."""
+        ...
+
+
+class SystemClock:
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+@dataclass
+class MovedClock:
+    """A clock that stands still until a test moves it."""
+
+    wall: float = 1_750_000_000.0
+    steady: float = 1_000.0
+
+    def now(self) -> float:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.steady
+
+    def move(self, seconds: float) -> None:
+        """Both clocks go forward together, as time does."""
+        self.wall += seconds
+        self.steady += seconds
+
+    def jump(self, seconds: float) -> None:
+        """The wall clock alone is set to another time, as an operator or NTP does."""
+        self.wall += seconds
+
+
+class Identifiers(Protocol):
+    def version(self) -> str:
+        """32 lower-case hex digits: the version of a key, secret or certificate."""
+        ...
+
+    def guid(self) -> str: ...
+
+    def random(self, length: int) -> bytes: ...
+
+
+class RandomIdentifiers:
+    def version(self) -> str:
+        return secrets.token_hex(16)
+
+    def guid(self) -> str:
+        return str(uuid.uuid4())
+
+    def random(self, length: int) -> bytes:
+        return secrets.token_bytes(length)

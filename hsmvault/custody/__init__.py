@@ -1,0 +1,1 @@
+"""Where private key material lives and is used."""

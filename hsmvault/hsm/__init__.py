@@ -1,0 +1,1 @@
+"""PKCS#11: the only importer of pkcs11."""

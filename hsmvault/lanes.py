@@ -1,0 +1,117 @@
+"""A lane: one thread that does blocking work for one event loop, in order, from a bounded queue.
+
+Why not run_in_executor: a hop through an executor costs more than a P-256 signature, because every result wakes
+the loop by itself (measured: 43 to 300 µs against 18). A lane takes what has piled up and wakes the loop once for
+all results of about a millisecond. The queue is bounded, and full means a refusal *before* the hop.
+
+A lane's resource (a PKCS#11 session, for instance) is touched by the lane's thread alone.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Any, Generic, NamedTuple, TypeVar
+
+from hsmvault.errors import Throttled, Unavailable
+
+Resource = TypeVar("Resource")
+Result = TypeVar("Result")
+
+_BATCH_SECONDS = 0.001  # results wait at most about this long for company: half an RSA-2048 signature
+
+
+class _Job(NamedTuple):
+    future: "asyncio.Future[Any]"
+    work: Callable[[Any], Any]
+
+
+class _Outcome(NamedTuple):
+    future: "asyncio.Future[Any]"
+    value: Any
+    error: BaseException | None
+
+
+class Lane(Generic[Resource]):
+    """One worker thread with a bounded queue; made inside a running event loop.
+
+    resource: handed to every job as its only argument.
+    limit: jobs that may wait; one more is refused with Throttled.
+    """
+
+    def __init__(self, name: str, resource: Resource, *, limit: int) -> None:
+        self.resource = resource
+        self._limit = limit
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._closing = False
+        self._loop = asyncio.get_running_loop()
+        self._ended = self._loop.create_future()
+        self.busy_since: float | None = None  # time.monotonic() when the job in hand began; None when idle
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    def waiting(self) -> int:
+        """Jobs in the queue, without the one in hand."""
+        return self._jobs.qsize()
+
+    def submit(self, work: Callable[[Resource], Result]) -> "asyncio.Future[Result]":
+        """Queue a job; the future gets its result or its exception. Raises Throttled when the queue is full."""
+        if self._closing:
+            raise Unavailable("The service is stopping.", detail="lane closed")
+        if self._jobs.qsize() >= self._limit:
+            raise Throttled(
+                "Request was not processed because too many requests were received. "
+                "Reason: VaultRequestTypeLimitReached"
+            )
+        future: asyncio.Future[Result] = self._loop.create_future()
+        self._jobs.put(_Job(future, work))
+        return future
+
+    async def close(self) -> None:
+        """Finish what is queued, then end the thread. May be called again."""
+        if not self._closing:
+            self._closing = True
+            self._jobs.put(None)
+        await asyncio.shield(self._ended)
+
+    def _work(self) -> None:
+        done: list[_Outcome] = []
+        while (job := self._jobs.get()) is not None:
+            started = self.busy_since = time.monotonic()
+            while job is not None:
+                if not job.future.cancelled():
+                    done.append(_do(job, self.resource))
+                if self._jobs.empty() or time.monotonic() - started > _BATCH_SECONDS:
+                    break
+                job = self._jobs.get()
+            self.busy_since = None
+            if done:
+                self._call(_deliver, done)
+                done = []
+            if job is None:
+                break
+        self._call(self._ended.set_result, None)
+
+    def _call(self, function: Callable[[Any], object], argument: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(function, argument)
+        except RuntimeError:
+            return  # the loop is closed: nobody waits any more
+
+
+def _do(job: _Job, resource: object) -> _Outcome:
+    try:
+        return _Outcome(job.future, job.work(resource), None)
+    except BaseException as error:
+        return _Outcome(job.future, None, error)  # the waiter gets whatever was raised
+
+
+def _deliver(outcomes: list[_Outcome]) -> None:
+    for future, value, error in outcomes:
+        if future.cancelled():
+            continue
+        if error is None:
+            future.set_result(value)
+        else:
+            future.set_exception(error)

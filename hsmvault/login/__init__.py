@@ -1,0 +1,1 @@
+"""The embedded Entra-like issuer, an application of its own."""

@@ -1,0 +1,81 @@
+"""Keys, as their rows are: a name with its life, and versions with their material."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from hsmvault.model.algorithms import Family, KeySpec
+
+NAME = re.compile(r"[0-9a-zA-Z-]{1,127}", re.ASCII)
+VERSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVersion:
+    """One version of a key. Its version never changes; attributes do, material does not.
+
+    sequence: order of the versions of one name, whatever the clock said. spec, public, reference: see HeldKey.
+    custody: value of the CustodyClass that holds it. public_members: the JWK's public integers as they are answered
+    (n and e, or x and y), since an imported n may carry a leading zero byte.
+    not_before, expires, created, updated: seconds since 1970 UTC; None when not set.
+    """
+
+    container_id: str
+    name: str
+    version: str
+    sequence: int
+    spec: KeySpec
+    custody: str
+    public: bytes
+    reference: bytes = field(repr=False)
+    public_members: Mapping[str, bytes]
+    operations: tuple[str, ...]
+    created: int
+    updated: int
+    enabled: bool = True
+    not_before: int | None = None
+    expires: int | None = None
+    exportable: bool = False
+    managed: bool = False
+    tags: Mapping[str, str] = NO_TAGS
+
+    @property
+    def hardware(self) -> bool:
+        return self.custody != "soft"
+
+    @property
+    def wire_type(self) -> str:
+        """RSA, EC, oct, or the same with -HSM."""
+        return self.spec.family.value + ("-HSM" if self.hardware else "")
+
+    @property
+    def is_asymmetric(self) -> bool:
+        return self.spec.family is not Family.OCT
+
+
+@dataclass(frozen=True, slots=True)
+class KeyName:
+    """The name of a key in one container, with its life.
+
+    folded: the name in lower case; names compare so. revision: goes up with every change; writes compare and swap it.
+    deleted_at, purge_at: seconds since 1970 UTC while it is deleted, else None.
+    """
+
+    container_id: str
+    name: str
+    latest_version: str
+    next_sequence: int
+    created: int
+    revision: int
+    deleted_at: int | None = None
+    purge_at: int | None = None
+
+    @property
+    def folded(self) -> str:
+        return self.name.lower()
+
+    @property
+    def is_deleted(self) -> bool:
+        return self.deleted_at is not None

@@ -1,0 +1,83 @@
+"""Addresses and rules of the firewall. Peer and rule pass one parser, so that no spelling means two things."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from hsmvault.errors import BadRequest
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+
+def parse_address(text: str) -> Address:
+    """An IPv4 address written as IPv6 (::ffff:10.0.0.4) is the IPv4 address. Zone ids are refused.
+
+    Raises BadRequest. Octal, hexadecimal and short forms are refused by ipaddress itself.
+    """
+    try:
+        address = ip_address(text)
+    except ValueError:
+        raise BadRequest("The client address cannot be read.", detail="unreadable address") from None
+    if isinstance(address, IPv6Address):
+        if address.scope_id is not None:
+            raise BadRequest("The client address cannot be read.", detail="address with a zone id")
+        if address.ipv4_mapped is not None:
+            return address.ipv4_mapped
+    return address
+
+
+def parse_network(text: str) -> Network:
+    """A single address or a range in CIDR notation. Raises BadRequest when it cannot be read or has host bits set."""
+    try:
+        network = ip_network(text, strict=True)
+    except ValueError:
+        raise BadRequest(f"The network rule '{text}' is not an address or a range in CIDR notation.") from None
+    if isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None:
+        raise BadRequest(f"The network rule '{text}' must be written as IPv4.")
+    return network
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkRules:
+    """Who may reach a container. An IPv4 peer needs an IPv4 rule, an IPv6 peer an IPv6 rule."""
+
+    allow_by_default: bool = True
+    ranges: tuple[Network, ...] = ()
+    public_access: bool = True
+
+    @staticmethod
+    def of(*, allow_by_default: bool, ranges: Iterable[str], public_access: bool = True) -> "NetworkRules":
+        return NetworkRules(allow_by_default, tuple(parse_network(text) for text in ranges), public_access)
+
+    def admits(self, address: Address) -> bool:
+        if not self.public_access:
+            return False
+        if self.allow_by_default:
+            return True
+        return any(address.version == network.version and address in network for network in self.ranges)
+
+
+@dataclass(frozen=True, slots=True)
+class TrustedProxies:
+    """Peers whose X-Forwarded-For is believed. Nobody, unless configured."""
+
+    networks: tuple[Network, ...] = ()
+
+    def trusts(self, address: Address) -> bool:
+        return any(address.version == network.version and address in network for network in self.networks)
+
+    def client(self, peer: Address, forwarded_for: str | None) -> Address:
+        """The peer, or, behind trusted proxies, the rightmost address that is not itself trusted.
+
+        forwarded_for: every X-Forwarded-For header of the request, joined by commas. An unreadable entry ends the
+        walk at the proxy that wrote it. Raises BadRequest when a trusted proxy forwards something unreadable.
+        """
+        client = peer
+        if not forwarded_for or not self.trusts(peer):
+            return client
+        for entry in reversed(forwarded_for.split(",")):
+            client = parse_address(entry.strip())
+            if not self.trusts(client):
+                break
+        return client

@@ -1,0 +1,1 @@
+"""Firewall, authentication, authorization, operation, audit: in this order, for every request."""

@@ -1,0 +1,1 @@
+"""The operations: what a call does once it is allowed."""

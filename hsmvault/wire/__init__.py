@@ -1,0 +1,1 @@
+"""The only part that knows aiohttp.web, JSON and api-versions."""

@@ -12,7 +12,7 @@
         │   └── CiphertextRefused     padding, tag or integrity: one text for every cause
         ├── Unauthorized         the bearer token is missing or not good
         ├── Forbidden            firewall, permission, state; `inner` says which
-        ├── NotFound
+        ├── NotFound, MethodNotAllowed
         ├── Conflict
         ├── TooLarge, Throttled, NotBuilt
         └── Unavailable          token, database, disk or audit sink out of reach; try again
@@ -102,6 +102,10 @@ class Forbidden(RequestError):
 
 class NotFound(RequestError):
     code = "NotFound"
+
+
+class MethodNotAllowed(RequestError):
+    code = "MethodNotAllowed"
 
 
 class Conflict(RequestError):

@@ -114,8 +114,17 @@ class Custodian(Protocol):
         """
         ...
 
-    async def rebind(self, held: HeldKey, source: Binding, target: Binding) -> HeldKey:
-        """The same key for another row (restore from a backup). Fails like open() when source is not its binding."""
+    async def pack(self, held: HeldKey, binding: Binding) -> bytes:
+        """The key for a backup: opaque, and for soft keys the private key itself, so it goes nowhere but into a sealed
+        backup blob (backup.py). Fails like open() when the key is not bound to this binding. Raises BadRequest when
+        the key cannot leave its token."""
+        ...
+
+    async def unpack(self, spec: KeySpec, public: bytes, packed: bytes, source: Binding, target: Binding) -> HeldKey:
+        """A key out of an authenticated backup, bound to its new row. source: what it was packed with.
+
+        Raises BadRequest when it does not fit, Unavailable, Throttled.
+        """
         ...
 
     async def destroy(self, held: HeldKey, binding: Binding) -> None:

@@ -39,7 +39,7 @@ class KeyVersion:
     expires: int | None = None
     exportable: bool = False
     managed: bool = False
-    tags: Mapping[str, str] = NO_TAGS
+    tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
 
     @property
     def hardware(self) -> bool:

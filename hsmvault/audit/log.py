@@ -1,0 +1,236 @@
+"""The audit log: one file a writer, grouped writes, and a refusal when the disk does not take a record.
+
+A worker is a writer; the supervisor of nothing shares its file. Records of all calls that finish while one write is
+under way go out together in the next (group commit), in the log's own thread. `durability = "synced"` waits for
+fdatasync before any of their answers leave; "written" waits for write(2), which survives kill -9 but not a power cut,
+and syncs at the end of each second.
+
+Fail closed: when a write fails, the calls whose records were in it fail, what was half written is cut off again, and
+every further call is refused before it does anything until a probe record can be written (once a second).
+"""
+
+import asyncio
+import hashlib
+import logging
+import os
+from base64 import urlsafe_b64encode
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import msgspec
+
+from hsmvault.audit.record import AuditRecord, Properties, timestamp
+from hsmvault.clock import Clock
+from hsmvault.errors import OperatorError, Unavailable
+from hsmvault.lanes import Lane
+
+LOG = logging.getLogger("hsmvault.audit")
+_PROBE_SECONDS = 1.0
+_SYNC_SECONDS = 1.0
+_LONGEST_TAIL = 1 << 20  # bytes read back at start; a line is far shorter, since headers are capped
+_REFUSAL = "The service cannot record this call and therefore does not carry it out."
+
+
+class Durability(Enum):
+    WRITTEN = "written"
+    SYNCED = "synced"
+
+
+class _Link(msgspec.Struct, frozen=True):
+    """What is read back of the last line."""
+
+    sequence: int
+
+
+@dataclass(slots=True)
+class _File:
+    """The open file of one writer; touched by the log's thread alone.
+
+    sequence, previous: of the last line that is surely there. length: bytes up to its end.
+    """
+
+    directory: Path
+    writer: str
+    rotate_bytes: int
+    descriptor: int = -1
+    number: int = 1
+    length: int = 0
+    sequence: int = 0
+    previous: str = ""
+    synced_at: float = 0.0
+
+
+class AuditLog:
+    """Made inside a running event loop, once per worker.
+
+    directory: made with mode 0700 when it is not there. writer: part of the file name, unique among live writers.
+    rotate_bytes: a new file is begun behind this size; the chain goes on across files.
+    Raises OperatorError when the directory or file cannot be opened, or an existing file cannot be read.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        writer: str,
+        clock: Clock,
+        *,
+        durability: Durability = Durability.WRITTEN,
+        rotate_bytes: int = 256 * 1024 * 1024,
+    ) -> None:
+        self._clock = clock
+        self._durability = durability
+        file = _File(directory, writer, rotate_bytes)
+        try:
+            _open_last(file)
+        except (OSError, msgspec.DecodeError) as error:
+            raise OperatorError(
+                f"The audit log in {directory} cannot be opened ({type(error).__name__}): "
+                "check that the directory belongs to hsmvault and that the last file is whole."
+            ) from error
+        self._lane: Lane[_File] = Lane("audit", file, limit=1 << 20)
+        self._waiting: list[tuple[AuditRecord, asyncio.Future[None]]] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self._failed_at: float | None = None
+
+    async def ready(self) -> None:
+        """Raises Unavailable while the log does not take records. Call it before an operation, so that nothing is
+        done that cannot be recorded. Free of cost while all is well."""
+        if self._failed_at is None:
+            return
+        if self._clock.monotonic() - self._failed_at < _PROBE_SECONDS:
+            raise Unavailable(_REFUSAL, retry_after_seconds=1)
+        self._failed_at = self._clock.monotonic()
+        await self.append(self._probe())
+
+    async def append(self, record: AuditRecord) -> None:
+        """Returns when the record is accepted as `durability` says. Raises Unavailable when it is not."""
+        loop = asyncio.get_running_loop()
+        accepted: asyncio.Future[None] = loop.create_future()
+        self._waiting.append((record, accepted))
+        if self._flushing is None:
+            self._flushing = loop.create_task(self._flush())
+        await accepted
+
+    async def close(self) -> None:
+        """Write what waits, sync, and end the thread."""
+        if self._flushing is not None:
+            await self._flushing
+        await self._lane.submit(_sync_and_close)
+        await self._lane.close()
+
+    async def _flush(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting, []
+            records = [record for record, _ in batch]
+            must_sync = self._durability is Durability.SYNCED
+            now = self._clock.monotonic()
+            try:
+                await self._lane.submit(lambda file: _write(file, records, must_sync, now))  # noqa: B023 - awaited here
+            except Exception as error:  # whatever it was: nothing of this batch may count as recorded
+                reason = f"{type(error).__name__} {getattr(error, 'errno', '')}".strip()
+                if self._failed_at is None:
+                    LOG.error("audit log refuses records; calls are refused until it is back: %s", reason)
+                self._failed_at = self._clock.monotonic()
+                for _, accepted in batch:
+                    if not accepted.done():
+                        accepted.set_exception(Unavailable(_REFUSAL, detail=f"audit: {reason}"))
+            else:
+                if self._failed_at is not None:
+                    LOG.warning("audit log takes records again")
+                self._failed_at = None
+                for _, accepted in batch:
+                    if not accepted.done():
+                        accepted.set_result(None)
+        self._flushing = None
+
+    def _probe(self) -> AuditRecord:
+        return AuditRecord(
+            time=timestamp(self._clock.now()),
+            resourceId="",
+            operationName="AuditResumed",
+            operationVersion="",
+            category="AuditEvent",
+            resultType="Success",
+            resultSignature="OK",
+            resultDescription="Records could not be written before this one.",
+            durationMs="0",
+            callerIpAddress="",
+            correlationId="",
+            identity={},
+            properties=Properties(),
+        )
+
+
+_ENCODER = msgspec.json.Encoder()
+
+
+def _write(file: _File, records: list[AuditRecord], must_sync: bool, now: float) -> None:
+    """All records or none. Raises OSError."""
+    if file.descriptor < 0 or file.length >= file.rotate_bytes:
+        _open_next(file)
+    sequence, previous = file.sequence, file.previous
+    lines = bytearray()
+    for record in records:
+        sequence += 1
+        line = b'{"sequence":%d,"previous":"%s",%s' % (sequence, previous.encode(), _ENCODER.encode(record)[1:])
+        previous = urlsafe_b64encode(hashlib.sha256(line).digest()).rstrip(b"=").decode()
+        lines += line
+        lines += b"\n"
+    try:
+        written = os.pwrite(file.descriptor, lines, file.length)
+        if written != len(lines):
+            raise OSError(28, "short write")  # ENOSPC: what a full disk looks like on the first try
+        if must_sync or now - file.synced_at >= _SYNC_SECONDS:
+            os.fdatasync(file.descriptor)
+            file.synced_at = now
+    except OSError:
+        os.ftruncate(file.descriptor, file.length)
+        raise
+    file.length += len(lines)
+    file.sequence, file.previous = sequence, previous
+
+
+def _path(file: _File) -> Path:
+    return file.directory / f"audit-{file.writer}-{file.number:06d}.jsonl"
+
+
+def _open_last(file: _File) -> None:
+    """Go on behind the last whole line. A torn last line was never acknowledged: it is cut off."""
+    file.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    numbers = sorted(int(path.stem.rpartition("-")[2]) for path in file.directory.glob(f"audit-{file.writer}-*.jsonl"))
+    for number in reversed(numbers):
+        file.number = number
+        size = _path(file).stat().st_size
+        with _path(file).open("rb") as stream:
+            stream.seek(max(0, size - _LONGEST_TAIL))
+            tail = stream.read()
+        end = tail.rfind(b"\n")
+        if end >= 0:
+            line = tail[tail.rfind(b"\n", 0, end) + 1 : end]
+            file.sequence = msgspec.json.decode(line, type=_Link).sequence
+            file.previous = urlsafe_b64encode(hashlib.sha256(line).digest()).rstrip(b"=").decode()
+            file.length = size - (len(tail) - end - 1)
+            break
+        _path(file).unlink()
+    _open(file)
+    os.ftruncate(file.descriptor, file.length)
+
+
+def _open(file: _File) -> None:
+    file.descriptor = os.open(_path(file), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _open_next(file: _File) -> None:
+    if file.descriptor >= 0:
+        os.fdatasync(file.descriptor)
+        os.close(file.descriptor)
+        file.number += 1
+        file.length = 0
+    _open(file)
+
+
+def _sync_and_close(file: _File) -> None:
+    os.fdatasync(file.descriptor)
+    os.close(file.descriptor)
+    file.descriptor = -1

@@ -1,0 +1,220 @@
+"""Authentication: from an Authorization header to a Caller, or a refusal. There is no way around the signature.
+
+Checked in this order: form and size, issuer, algorithm and key, signature, audience, times, tenant, and whether the
+principal and the credential behind the token are still good. What a verified token proves is remembered under the
+SHA-256 of the token; what can change afterwards (time, principal, credential, groups) is looked at on every use.
+
+Sources: RFC 6750, RFC 7519, RFC 8725 (JWT best current practices), "access tokens" of the Microsoft identity platform.
+"""
+
+import hashlib
+import re
+from base64 import urlsafe_b64decode
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+from uuid import UUID
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+
+from hsmvault.clock import Clock
+from hsmvault.errors import RequestError, Unauthorized
+from hsmvault.model.principals import Caller, PrincipalState
+from hsmvault.model.strict_json import NotStrictJson, parse_object
+from hsmvault.pipeline.call import Call
+from hsmvault.pipeline.issuers import Issuer, Issuers
+
+_LONGEST_TOKEN_BYTES = 8192
+_LEEWAY_SECONDS = 60
+_MOST_TOKENS = 16_384
+_FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
+_JWS = jwt.PyJWS()
+
+
+class Directory(Protocol):
+    """What the embedded directory knows about a principal now, from a cache that follows changes."""
+
+    async def state(self, tenant_id: str, object_id: str) -> PrincipalState | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Proved:
+    """A token whose signature, issuer and form were checked once. not_before, expires: seconds since 1970 UTC."""
+
+    issuer: Issuer
+    audience: str
+    caller: Caller
+    not_before: float
+    expires: float
+
+
+class Authentication:
+    def __init__(self, issuers: Issuers, directory: Directory, clock: Clock) -> None:
+        self._issuers = issuers
+        self._directory = directory
+        self._clock = clock
+        self._proved: OrderedDict[bytes, _Proved] = OrderedDict()
+        self.hits = 0
+        self.misses = 0
+
+    def forget(self) -> None:
+        """Keys or issuers have changed: check every token anew."""
+        self._proved.clear()
+
+    async def identify(self, call: Call) -> Caller:
+        """Who calls. Raises Unauthorized with the text of the service; Unavailable when the directory is out of reach.
+
+        call.resource: the audience of this plane; call.container: its tenant.
+        """
+        token = _bearer(call.authorization)
+        digest = hashlib.sha256(token.encode()).digest()
+        proved = self._proved.get(digest)
+        if proved is None:
+            self.misses += 1
+            proved = await self._prove(token, call)
+            self._remember(digest, proved)
+        else:
+            self.hits += 1
+        return await self._still_good(proved, call)
+
+    async def caller_if_known(self, call: Call) -> Caller | None:
+        """For refusals that name the caller although it was not let in."""
+        try:
+            return await self.identify(call)
+        except RequestError:
+            return None
+
+    def _remember(self, digest: bytes, proved: _Proved) -> None:
+        self._proved[digest] = proved
+        while len(self._proved) > _MOST_TOKENS:
+            self._proved.popitem(last=False)
+
+    async def _prove(self, token: str, call: Call) -> _Proved:
+        if len(token) > _LONGEST_TOKEN_BYTES or not _FORM.fullmatch(token):
+            raise Unauthorized("AKV10042: The bearer token is not a JSON web token in compact form.")
+        header, claims = _read(token.partition(".")[0]), _read(token.split(".")[1])
+        iss = claims.get("iss")
+        issuer = self._issuers.find(iss)
+        if issuer is None or issuer.tenant_id != call.container.tenant_id:
+            expected = ", ".join(self._issuers.names_for(call.container.tenant_id))
+            raise Unauthorized(f"AKV10032: Invalid issuer. Expected one of {expected}, found {_shown(iss)}.")
+        await self._check_signature(token, header, issuer)
+        return self._accept(claims, issuer, call)
+
+    async def _check_signature(self, token: str, header: dict[str, Any], issuer: Issuer) -> None:
+        """The algorithm is ours to choose, the key comes from the issuer's configured key set, and nothing that the
+        header says about keys (jwk, jku, x5c, x5u) is read."""
+        algorithm, kid = header.get("alg"), header.get("kid")
+        if not isinstance(algorithm, str) or algorithm not in issuer.algorithms or "crit" in header or "b64" in header:
+            raise Unauthorized("AKV10043: The token's signature algorithm is not accepted.")
+        key = await issuer.keys.find(kid) if isinstance(kid, str) and len(kid) <= 256 else None
+        if key is None:
+            raise Unauthorized(
+                "AKV10046: Unable to resolve the key used for signature validation. "
+                f"EncodedJwtHeader: '{token.partition('.')[0][:512]}'."
+            )
+        if isinstance(key, RSAPublicKey) != algorithm.startswith(("RS", "PS")):
+            raise Unauthorized("AKV10043: The token's signature algorithm is not accepted.")
+        try:
+            _JWS.decode_complete(token, key, algorithms=[algorithm])
+        except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
+            raise Unauthorized("AKV10044: The token's signature is not valid.") from None
+
+    def _accept(self, claims: dict[str, Any], issuer: Issuer, call: Call) -> _Proved:
+        audience = claims.get("aud")
+        accepted = issuer.audiences.get(call.resource, frozenset())
+        if not isinstance(audience, str) or audience not in accepted:
+            raise Unauthorized(f"AKV10022: Invalid audience. Expected {call.resource}, found: {_shown(audience)}.")
+        if claims.get("nonce") is not None or claims.get("typ") in {"refresh", "Refresh", "ID"}:
+            raise Unauthorized("AKV10045: The token is not an access token.")
+        expires, not_before = _seconds(claims, "exp"), _seconds(claims, "nbf", claims.get("iat", 0))
+        names = issuer.claims
+        tenant = issuer.tenant_id if names.tenant is None else claims.get(names.tenant)
+        if tenant != issuer.tenant_id:
+            raise Unauthorized("AKV10033: The token's tenant is not the tenant of its issuer.")
+        application = next((claims[name] for name in names.application if isinstance(claims.get(name), str)), "")
+        groups = claims.get(names.groups)
+        caller = Caller(
+            tenant_id=issuer.tenant_id,
+            object_id=_guid(claims.get(names.principal)),
+            application_id=application.lower(),
+            issuer=str(claims["iss"]),
+            groups=frozenset(group.lower() for group in groups if isinstance(group, str))
+            if isinstance(groups, list) and not issuer.embedded
+            else frozenset(),
+            delegated=isinstance(claims.get("scp"), str),
+            expires=int(expires),
+            token_id=_text(claims, "uti") or _text(claims, "jti"),
+            name=_text(claims, "name"),
+            upn=_text(claims, "upn") or _text(claims, "preferred_username"),
+            credential_id=_text(claims, "cred"),
+        )
+        if caller.delegated is False and claims.get("idtyp") == "user":
+            raise Unauthorized("AKV10047: The token of a user has no scope.")
+        return _Proved(issuer, audience, caller, not_before, expires)
+
+    async def _still_good(self, proved: _Proved, call: Call) -> Caller:
+        issuer, caller = proved.issuer, proved.caller
+        if caller.tenant_id != call.container.tenant_id:
+            expected = ", ".join(self._issuers.names_for(call.container.tenant_id))
+            raise Unauthorized(f"AKV10032: Invalid issuer. Expected one of {expected}, found {caller.issuer}.")
+        if proved.audience not in issuer.audiences.get(call.resource, frozenset()):
+            raise Unauthorized(
+                f"AKV10022: Invalid audience. Expected {call.resource}, found: {_shown(proved.audience)}."
+            )
+        now = self._clock.now()
+        if now >= proved.expires + _LEEWAY_SECONDS:
+            raise Unauthorized("AKV10040: The token has expired.")
+        if now < proved.not_before - _LEEWAY_SECONDS:
+            raise Unauthorized("AKV10041: Token not yet valid.")
+        if not issuer.embedded:
+            return caller
+        state = await self._directory.state(caller.tenant_id, caller.object_id)
+        if (
+            state is None
+            or not state.enabled
+            or (caller.credential_id and caller.credential_id not in state.credentials)
+        ):
+            raise Unauthorized("AKV10048: The principal or the credential behind the token is no longer valid.")
+        return caller if state.groups == caller.groups else replace(caller, groups=state.groups)
+
+
+def _bearer(header: str | None) -> str:
+    if header is None:
+        raise Unauthorized("AKV10000: Request is missing a Bearer or PoP token.")
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthorized("AKV10000: Request is missing a Bearer or PoP token.")
+    return token
+
+
+def _read(part: str) -> dict[str, Any]:
+    try:
+        return parse_object(urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except (NotStrictJson, ValueError):
+        raise Unauthorized("AKV10042: The bearer token is not a JSON web token in compact form.") from None
+
+
+def _seconds(claims: dict[str, Any], name: str, default: object = None) -> float:
+    value = claims.get(name, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unauthorized(f"AKV10049: The token's claim '{name}' is missing or not a number.")
+    return float(value)
+
+
+def _guid(value: object) -> str:
+    try:
+        return str(UUID(str(value)))
+    except ValueError:
+        raise Unauthorized("AKV10050: The token does not name its principal.") from None
+
+
+def _text(claims: dict[str, Any], name: str) -> str:
+    value = claims.get(name)
+    return value[:256] if isinstance(value, str) else ""
+
+
+def _shown(value: object) -> str:
+    """A claim of a token that is not accepted, for the refusal: short and printable."""
+    return "".join(character for character in str(value)[:256] if character.isprintable())

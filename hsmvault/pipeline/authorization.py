@@ -1,0 +1,110 @@
+"""Authorization: deny by default, decided on the current state at every call, never from the token's claims.
+
+A vault uses Azure RBAC or access policies, never both. Decisions are remembered per caller, container, operation and
+object until a role assignment, a role or a container changes anywhere (store/changes.py tells within a second).
+"""
+
+from collections.abc import Collection
+from typing import Protocol
+
+from hsmvault.errors import Forbidden
+from hsmvault.model.builtin_roles import BY_ID
+from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container
+from hsmvault.model.operations import VAULT_PREFIX, Kind, Operation
+from hsmvault.model.principals import Caller
+from hsmvault.model.roles import RoleAssignment, covers
+from hsmvault.pipeline.firewall import describe
+
+_MOST_DECISIONS = 65_536
+
+_DecisionKey = tuple[frozenset[str], str, str, str, str]
+
+
+class Assignments(Protocol):
+    """Where role assignments come from."""
+
+    async def assignments_of(self, principal_ids: Collection[str]) -> Collection[RoleAssignment]: ...
+
+
+class Authorization:
+    def __init__(self, assignments: Assignments) -> None:
+        self._assignments = assignments
+        self._decisions: dict[_DecisionKey, bool] = {}
+        self._epoch = 0
+
+    def forget(self) -> None:
+        """Something that decisions rest on has changed."""
+        self._epoch += 1
+        self._decisions.clear()
+
+    async def permit(self, caller: Caller, container: Container, operation: Operation, object_name: str) -> None:
+        """Returns when the caller may, raises Forbidden when not; Unavailable when the state cannot be read."""
+        name = object_name.lower()
+        key = (caller.principal_ids, caller.application_id, container.id, operation.name, name)
+        allowed = self._decisions.get(key)
+        if allowed is None:
+            epoch = self._epoch
+            allowed = await self._decide(caller, container, operation, name)
+            if epoch == self._epoch:  # else: it changed while we looked, and what we saw may be old
+                if len(self._decisions) >= _MOST_DECISIONS:
+                    self._decisions.clear()
+                self._decisions[key] = allowed
+        if not allowed:
+            raise _refusal(caller, container, operation, name)
+
+    async def _decide(self, caller: Caller, container: Container, operation: Operation, name: str) -> bool:
+        if caller.tenant_id != container.tenant_id:
+            return False
+        if container.kind not in operation.served_by:
+            return False
+        if container.authorization is AuthorizationModel.ACCESS_POLICIES:
+            return any(_grants(policy, caller, container, operation) for policy in container.access_policies)
+        actions = [VAULT_PREFIX + action for action in (operation.vault_action, operation.or_vault_action) if action]
+        resource = _resource(container, operation, name)
+        for assignment in await self._assignments.assignments_of(caller.principal_ids):
+            role = BY_ID.get(assignment.role_id)
+            if role is None or assignment.principal_id not in caller.principal_ids:
+                continue
+            if covers(assignment.scope, resource) and any(role.allows_data(action) for action in actions):
+                return True
+        return False
+
+
+def _grants(policy: AccessPolicy, caller: Caller, container: Container, operation: Operation) -> bool:
+    """Compound identity: an entry with an application id needs a person who comes through that application."""
+    if policy.tenant_id != container.tenant_id or policy.object_id not in caller.principal_ids:
+        return False
+    if policy.application_id and not (caller.delegated and policy.application_id == caller.application_id):
+        return False
+    granted = {Kind.KEYS: policy.keys, Kind.SECRETS: policy.secrets, Kind.CERTIFICATES: policy.certificates}
+    given = granted[operation.kind]
+    return bool(operation.permissions) and ("all" in given or any(word in given for word in operation.permissions))
+
+
+def _resource(container: Container, operation: Operation, name: str) -> str:
+    return f"{container.resource_id}/{operation.kind.value}/{name}" if name else container.resource_id
+
+
+def _refusal(caller: Caller, container: Container, operation: Operation, name: str) -> Forbidden:
+    vault = f"{container.name};location={container.location}"
+    if container.authorization is AuthorizationModel.ACCESS_POLICIES:
+        permission = operation.permissions[0] if operation.permissions else operation.name
+        return Forbidden(
+            f"The user, group or application '{describe(caller)}' does not have {operation.kind.value} {permission} "
+            f"permission on key vault '{vault}'. For help resolving this issue, please see "
+            "https://go.microsoft.com/fwlink/?linkid=2125287",
+            inner="ForbiddenByPolicy",
+        )
+    return Forbidden(
+        "Caller is not authorized to perform action on resource.\r\n"
+        "If role assignments, deny assignments or role definitions were changed recently, "
+        "please observe propagation time.\r\n"
+        f"Caller: {describe(caller)}\r\n"
+        f"Action: '{VAULT_PREFIX}{operation.vault_action}'\r\n"
+        f"Resource: '{_resource(container, operation, name).lower()}'\r\n"
+        "Assignment: (not found)\r\n"
+        "DenyAssignmentId: null\r\n"
+        "DecisionReason: 'DeniedWithNoValidRBAC' \r\n"
+        f"Vault: {vault}\r\n",
+        inner="ForbiddenByRbac",
+    )

@@ -1,0 +1,119 @@
+"""The road of every call: token there, firewall, authentication, authorization, operation, audit.
+
+The order is that of "Authentication, requests and responses" of the Azure Key Vault documentation, with one addition:
+a call without any bearer token gets the challenge before anything else is looked at, since clients begin with one.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
+
+from hsmvault.audit.log import AuditLog
+from hsmvault.audit.record import AuditRecord, Properties, identity, timestamp
+from hsmvault.clock import Clock
+from hsmvault.errors import RequestError, Unauthorized
+from hsmvault.model.principals import Caller
+from hsmvault.pipeline import firewall
+from hsmvault.pipeline.authentication import Authentication
+from hsmvault.pipeline.authorization import Authorization
+from hsmvault.pipeline.call import Call
+
+LOG = logging.getLogger("hsmvault.pipeline")
+_SIGNATURES = {200: "OK", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict"}
+
+
+class Answer(Protocol):
+    @property
+    def status(self) -> int: ...
+
+
+AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
+
+
+class Pipeline:
+    """status_of: the status that a refusal will be answered with, for the record."""
+
+    def __init__(
+        self,
+        authentication: Authentication,
+        authorization: Authorization,
+        audit: AuditLog,
+        clock: Clock,
+        status_of: Callable[[RequestError], int],
+    ) -> None:
+        self._authentication = authentication
+        self._authorization = authorization
+        self._audit = audit
+        self._clock = clock
+        self._status_of = status_of
+
+    async def run(self, call: Call, work: Callable[[Caller], Awaitable[AnyAnswer]]) -> AnyAnswer:
+        """Carry the call out and return its answer, once its record is accepted. Raises RequestError.
+
+        work: the operation; it is called only for a caller who may. A call without a bearer token is the beginning of
+        every client's conversation: it changes nothing, and is counted but not recorded.
+        """
+        if call.authorization is None:
+            raise Unauthorized("AKV10000: Request is missing a Bearer or PoP token.")
+        answer: AnyAnswer | None = None
+        try:
+            await self._audit.ready()
+            answer = await self._checked(call, work)
+            call.status = answer.status
+        except RequestError as error:
+            call.refusal = error
+        except Exception:
+            LOG.exception("unexpected failure in %r", call)
+            call.refusal = RequestError("An error has occurred.")
+        if call.refusal is not None:
+            call.status = self._status_of(call.refusal)
+        await self._audit.append(self._record(call))
+        if answer is None:
+            assert call.refusal is not None
+            raise call.refusal
+        return answer
+
+    async def _checked(self, call: Call, work: Callable[[Caller], Awaitable[AnyAnswer]]) -> AnyAnswer:
+        if not firewall.admits(call):
+            raise firewall.refusal(call, await self._authentication.caller_if_known(call))
+        call.caller = caller = await self._authentication.identify(call)
+        if call.operation is not None:
+            await self._authorization.permit(caller, call.container, call.operation, call.object_name)
+        return await work(caller)
+
+    def _record(self, call: Call) -> AuditRecord:
+        caller = call.caller
+        return AuditRecord(
+            time=timestamp(self._clock.now()),
+            resourceId=call.container.resource_id.upper(),
+            operationName=_operation_name(call),
+            operationVersion=call.api_version,
+            category="AuditEvent",
+            resultType="Success",
+            resultSignature=_SIGNATURES.get(call.status, str(call.status)),
+            resultDescription="" if call.refusal is None else call.refusal.message,
+            durationMs=str(int((self._clock.monotonic() - call.started) * 1000)),
+            callerIpAddress=str(call.client_address),
+            correlationId=call.client_request_id,
+            identity={}
+            if caller is None
+            else identity(
+                object_id=caller.object_id,
+                application_id=caller.application_id,
+                tenant_id=caller.tenant_id,
+                upn=caller.upn,
+            ),
+            properties=Properties(
+                clientInfo=call.user_agent,
+                requestUri=call.url,
+                id=call.object_id or call.url,
+                httpStatusCode=call.status,
+                requestId=call.request_id,
+            ),
+        )
+
+
+def _operation_name(call: Call) -> str:
+    if isinstance(call.refusal, Unauthorized):
+        return "Authentication"
+    return "Unknown" if call.operation is None else call.operation.audit_name

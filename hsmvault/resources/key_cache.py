@@ -1,0 +1,90 @@
+"""Keys in use: their rows, handles and loaded public parts, kept until the row changes anywhere.
+
+Warm signing, verifying and wrapping rest on this cache: no SQL, no search in the token. It follows the `changes` table
+(store/changes.py): a change made by this worker drops the entry at once, another's within a second.
+"""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from hsmvault.custody.custodians import Custodians
+from hsmvault.custody.protocols import Binding, CustodyClass, HeldKey, KeyHandle
+from hsmvault.custody.public import PublicKey
+from hsmvault.model.containers import Container
+from hsmvault.model.keys import KeyVersion
+from hsmvault.model.operations import Kind
+from hsmvault.resources import refusals
+from hsmvault.store import keys as store
+from hsmvault.store.database import Database
+
+_MOST_KEYS = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInUse:
+    """handle: uses the private part wherever it lives. public: for verify and encrypt, in software."""
+
+    row: KeyVersion
+    handle: KeyHandle
+    public: PublicKey
+
+
+def binding_of(container_id: str, name: str, version: str) -> Binding:
+    return Binding(container_id, "key", name.lower(), version)
+
+
+def held_by(row: KeyVersion) -> HeldKey:
+    return HeldKey(CustodyClass(row.custody), row.spec, row.public, row.reference)
+
+
+class KeyCache:
+    def __init__(self, database: Database, custodians: Custodians, *, most: int = _MOST_KEYS) -> None:
+        self._database = database
+        self._custodians = custodians
+        self._most = most
+        self._names: OrderedDict[tuple[str, str], dict[str, KeyInUse]] = OrderedDict()
+        self._epoch = 0
+        self.hits = 0
+        self.misses = 0
+
+    async def find(self, container: Container, name: str, version: str | None) -> KeyInUse:
+        """version None: the latest. Raises NotFound; Unavailable when the database is out of reach."""
+        folded = name.lower()
+        versions = self._names.get((container.id, folded))
+        if versions is not None:
+            found = versions.get(version or "")
+            if found is not None:
+                self.hits += 1
+                return found
+        self.misses += 1
+        epoch = self._epoch
+        async with self._database.read() as tx:
+            row = await store.version(tx, container.id, folded, version)
+        if row is None:
+            raise refusals.not_found(Kind.KEYS, name, version)
+        key = KeyInUse(
+            row,
+            self._custodians.holding(container, row.custody).open(
+                held_by(row), binding_of(container.id, row.name, row.version)
+            ),
+            PublicKey.load(row.public),
+        )
+        if epoch == self._epoch:  # else: something changed while we read, and this row may be the old one
+            self._keep(container.id, folded, version or "", key)
+        return key
+
+    def forget(self, container_id: str, name: str) -> None:
+        """The key of this name has changed. name: in lower case."""
+        self._epoch += 1
+        self._names.pop((container_id, name), None)
+
+    def forget_all(self) -> None:
+        self._epoch += 1
+        self._names.clear()
+
+    def _keep(self, container_id: str, folded: str, version: str, key: KeyInUse) -> None:
+        name = (container_id, folded)
+        self._names.setdefault(name, {})[version] = key
+        self._names.move_to_end(name)
+        while len(self._names) > self._most:
+            self._names.popitem(last=False)

@@ -1,0 +1,141 @@
+"""Using keys: sign, verify, encrypt, decrypt, wrap, unwrap.
+
+The checks stand in one order for all of them: the key exists, its key_ops has the operation, it is enabled and within
+its times, the algorithm fits the key, the lengths fit the algorithm. Only then does anything reach a custodian.
+"""
+
+from dataclasses import dataclass
+
+from hsmvault.clock import Clock
+from hsmvault.errors import BadRequest, Forbidden
+from hsmvault.model.algorithms import (
+    ENCRYPTION_ALGORITHMS,
+    SIGNATURE_ALGORITHMS,
+    EncryptionAlgorithm,
+    Family,
+    SignatureAlgorithm,
+)
+from hsmvault.model.containers import Container
+from hsmvault.model.keys import KeyVersion
+from hsmvault.resources import refusals
+from hsmvault.resources.key_cache import KeyCache, KeyInUse
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """row: the version that was used. value: signature, ciphertext or plaintext."""
+
+    row: KeyVersion
+    value: bytes
+
+    def __repr__(self) -> str:
+        return f"Used({self.row.name}/{self.row.version})"
+
+
+class KeyOperations:
+    """Refusals of the state carry the status 403 of the reference; times are checked for what makes new data only
+    (sign, encrypt, wrap), so that old data can still be verified, decrypted and unwrapped."""
+
+    def __init__(self, keys: KeyCache, clock: Clock) -> None:
+        self._keys = keys
+        self._clock = clock
+
+    async def sign(self, container: Container, name: str, version: str | None, alg: str, digest: bytes) -> Used:
+        """digest: made by the caller, as long as the algorithm says. Returns the signature (see KeyHandle.sign)."""
+        algorithm = _signature_algorithm(alg)
+        key = await self._usable(container, name, version, "sign", timely=True)
+        _fit_signature(key.row, algorithm, digest, "value")
+        return Used(key.row, await key.handle.sign(algorithm, digest))
+
+    async def verify(
+        self, container: Container, name: str, version: str | None, alg: str, digest: bytes, signature: bytes
+    ) -> bool:
+        """False for anything that is not a signature of this digest by this key; never an error for it."""
+        algorithm = _signature_algorithm(alg)
+        key = await self._usable(container, name, version, "verify", timely=False)
+        _fit_signature(key.row, algorithm, digest, "digest")
+        return key.public.verify(algorithm, digest, signature)
+
+    async def encrypt(
+        self, container: Container, name: str, version: str | None, operation: str, alg: str, plaintext: bytes
+    ) -> Used:
+        """operation: 'encrypt' or 'wrapKey'; the same for RSA."""
+        algorithm = _encryption_algorithm(alg)
+        key = await self._usable(container, name, version, operation, timely=True)
+        _fit_encryption(key.row, algorithm)
+        return Used(key.row, key.public.encrypt(algorithm, plaintext))
+
+    async def decrypt(
+        self, container: Container, name: str, version: str | None, operation: str, alg: str, ciphertext: bytes
+    ) -> Used:
+        """operation: 'decrypt' or 'unwrapKey'. Raises CiphertextRefused with one text for every cause."""
+        algorithm = _encryption_algorithm(alg)
+        key = await self._usable(container, name, version, operation, timely=False)
+        _fit_encryption(key.row, algorithm)
+        if len(ciphertext) != key.row.spec.modulus_bytes:
+            raise BadRequest(
+                f"Invalid length of 'value': {len(ciphertext)} bytes. {algorithm.name} requires "
+                f"{key.row.spec.modulus_bytes} bytes, encoded with base64url."
+            )
+        return Used(key.row, await key.handle.decrypt(algorithm, ciphertext))
+
+    async def _usable(
+        self, container: Container, name: str, version: str | None, operation: str, *, timely: bool
+    ) -> KeyInUse:
+        key = await self._keys.find(container, name, version)
+        row = key.row
+        if operation not in row.operations:
+            raise Forbidden(f"Operation {operation} is not permitted on this key.", inner="KeyOperationForbidden")
+        if not row.enabled:
+            raise Forbidden(f"Operation {operation} is not allowed on a disabled key.", inner="KeyDisabled")
+        if timely and (row.not_before is not None or row.expires is not None):
+            now = self._clock.now()
+            if row.not_before is not None and now < row.not_before:
+                raise Forbidden(
+                    f"Operation {operation} is not allowed on a key that is not yet valid.", inner="KeyNotYetValid"
+                )
+            if row.expires is not None and now >= row.expires:
+                raise Forbidden(f"Operation {operation} is not allowed on an expired key.", inner="KeyExpired")
+        return key
+
+
+def _signature_algorithm(name: str) -> SignatureAlgorithm:
+    algorithm = SIGNATURE_ALGORITHMS.get(name)
+    if algorithm is None:
+        raise refusals.invalid_property("alg")
+    return algorithm
+
+
+def _encryption_algorithm(name: str) -> EncryptionAlgorithm:
+    algorithm = ENCRYPTION_ALGORITHMS.get(name)
+    if algorithm is None:
+        raise refusals.invalid_property("alg")
+    return algorithm
+
+
+def _fit_signature(row: KeyVersion, algorithm: SignatureAlgorithm, digest: bytes, member: str) -> None:
+    if algorithm.family is not row.spec.family:
+        raise _incompatible(row, algorithm.name, algorithm.family, "signing")
+    if algorithm.curve is not None and algorithm.curve is not row.spec.curve:
+        assert row.spec.curve is not None
+        raise BadRequest(
+            f"Key and signing algorithm are incompatible. Key has curve '{row.spec.curve.value}', and algorithm "
+            f"'{algorithm.name}' can only be used with curve '{algorithm.curve.value}'."
+        )
+    if len(digest) != algorithm.digest_bytes:
+        raise BadRequest(
+            f"Invalid length of '{member}': {len(digest)} bytes. {algorithm.name} requires "
+            f"{algorithm.digest_bytes} bytes, encoded with base64url."
+        )
+
+
+def _fit_encryption(row: KeyVersion, algorithm: EncryptionAlgorithm) -> None:
+    if algorithm.family is not row.spec.family:
+        raise _incompatible(row, algorithm.name, algorithm.family, "encryption")
+
+
+def _incompatible(row: KeyVersion, algorithm: str, family: Family, use: str) -> BadRequest:
+    return BadRequest(
+        f"Key and {use} algorithm are incompatible. Key is of type '{row.wire_type}', and algorithm '{algorithm}' can "
+        f"only be used with a key of type '{family.value}' or '{family.value}-HSM'."
+    )

@@ -1,0 +1,77 @@
+"""Bytes to types at the edge: bodies, base64url, query strings. What cannot be read is the caller's BadRequest."""
+
+import binascii
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+
+from hsmvault.errors import BadRequest
+from hsmvault.model.strict_json import NotStrictJson, parse_object
+from hsmvault.resources.refusals import invalid_property
+
+Body = TypeVar("Body")
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
+_ENCODER = msgspec.json.Encoder()
+
+
+def decode_body(content: bytes, kind: type[Body]) -> Body:
+    """A JSON object as a frozen type. Unknown members are ignored, as the service does.
+
+    Raises BadRequest: not JSON, a second meaning (see strict_json), a member of another type or missing.
+    """
+    try:
+        members = parse_object(content)
+    except NotStrictJson:
+        raise BadRequest("The request body is not valid JSON.") from None
+    try:
+        return msgspec.convert(members, kind)
+    except msgspec.ValidationError:
+        raise invalid_property("") from None
+
+
+def encode_body(value: object) -> bytes:
+    return _ENCODER.encode(value)
+
+
+def from_base64url(text: str, member: str) -> bytes:
+    """RFC 4648, 5. Padding is tolerated, anything else outside the alphabet is not. Raises BadRequest."""
+    try:
+        raw = text.encode("ascii")
+        if b"+" in raw or b"/" in raw:
+            raise ValueError
+        bare = raw.rstrip(b"=")
+        if len(raw) - len(bare) > 2:
+            raise ValueError
+        return binascii.a2b_base64(bare.translate(_TO_STANDARD) + b"=" * (-len(bare) % 4), strict_mode=True)
+    except ValueError:
+        raise invalid_property(member) from None
+
+
+def to_base64url(content: bytes) -> str:
+    """Without padding."""
+    return urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
+
+
+@lru_cache(maxsize=1024)
+def parse_query(text: str) -> Mapping[str, str]:
+    """Names in lower case. Raises BadRequest when a name stands there twice, or too many do."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=32, errors="strict")
+    except ValueError:
+        raise BadRequest("The query string cannot be read.") from None
+    query = {name.lower(): value for name, value in pairs}
+    if len(query) != len(pairs):
+        raise BadRequest("A query parameter is given twice.")
+    return MappingProxyType(query)
+
+
+def checked_tags(value: Mapping[str, str]) -> Mapping[str, str]:
+    """Tags: at most 15, names and values at most 256 characters. Raises BadRequest."""
+    if len(value) > 15 or any(len(name) > 256 or len(text) > 256 for name, text in value.items()):
+        raise invalid_property("tags")
+    return MappingProxyType(dict(value))

@@ -1,0 +1,138 @@
+"""The data plane of vaults: one request, down the pipeline and back up."""
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from aiohttp.web import BaseRequest
+
+from hsmvault.clock import Clock
+from hsmvault.errors import MethodNotAllowed, NotBuilt, NotFound, RequestError, Unauthorized
+from hsmvault.model.containers import Container, ContainerKind
+from hsmvault.model.network import Address
+from hsmvault.model.principals import Caller
+from hsmvault.pipeline.call import Call
+from hsmvault.pipeline.run import Pipeline
+from hsmvault.wire import failures
+from hsmvault.wire.answers import WireAnswer
+from hsmvault.wire.codec import parse_query
+from hsmvault.wire.hosts import Destination
+from hsmvault.wire.keys import Handler, KeyRequest, check_segments
+from hsmvault.wire.reading import read_body
+from hsmvault.wire.routes import Match, Router
+from hsmvault.wire.versions import ApiVersions, is_since
+
+LOG = logging.getLogger("hsmvault.wire")
+_LONGEST_BODY_BYTES = 64 * 1024  # the largest key body is an imported RSA-4096 key, about 6 KiB
+_LONGEST_RESTORE_BYTES = 16 * 1024 * 1024  # a backup of 500 versions
+
+
+class Containers(Protocol):
+    async def find(self, kind: ContainerKind, name: str) -> Container | None: ...
+
+
+class VaultPlane:
+    """authority_of: the URL of the issuer that clients of a tenant shall ask, without a slash at its end.
+
+    observe: told of every finished call, for metrics and the access log.
+    """
+
+    def __init__(
+        self,
+        containers: Containers,
+        pipeline: Pipeline,
+        handlers: Mapping[str, Handler],
+        versions: ApiVersions,
+        clock: Clock,
+        authority_of: Callable[[str], str],
+        observe: Callable[[Call], None],
+    ) -> None:
+        self._containers = containers
+        self._pipeline = pipeline
+        self._handlers = handlers
+        self._versions = versions
+        self._clock = clock
+        self._authority_of = authority_of
+        self._observe = observe
+        self._router = Router(ContainerKind.VAULT)
+
+    async def handle(
+        self, request: BaseRequest, destination: Destination, client: Address, request_id: str, headers: dict[str, str]
+    ) -> WireAnswer:
+        """headers: of the answer; the container's own are added here, also for refusals. Raises RequestError."""
+        container = await self._containers.find(ContainerKind.VAULT, destination.name)
+        if container is None:
+            raise NotFound(f"The vault '{destination.name}' was not found.", code="VaultNotFound")
+        headers["x-ms-keyvault-region"] = container.location
+        headers["x-ms-keyvault-service-version"] = "1"
+        path = request.raw_path.partition("?")[0]
+        match = self._router.find(request.method, path)
+        call = Call(
+            request_id=request_id,
+            started=self._clock.monotonic(),
+            container=container,
+            resource=destination.resource,
+            operation=None if match is None else match.operation,
+            object_name="" if match is None else match.name,
+            authorization=_authorization(request),
+            client_address=client,
+            url=destination.origin + path[:1024],
+            api_version="",
+            user_agent=request.headers.get("User-Agent", "")[:512],
+            client_request_id=headers.get("x-ms-client-request-id", ""),
+        )
+
+        async def work(_: Caller) -> WireAnswer:
+            answer = await self._carry_out(request, destination, call, match, path)
+            call.object_id = answer.used
+            return answer
+
+        try:
+            return await self._pipeline.run(call, work)
+        except Unauthorized as refusal:
+            call.status, call.refusal = 401, refusal
+            headers["WWW-Authenticate"] = (
+                f'Bearer authorization="{self._authority_of(container.tenant_id)}", resource="{destination.resource}"'
+            )
+            raise
+        except RequestError as refusal:
+            call.status, call.refusal = failures.status_of(refusal), refusal
+            raise
+        finally:
+            self._observe(call)
+
+    async def _carry_out(
+        self, request: BaseRequest, destination: Destination, call: Call, match: Match | None, path: str
+    ) -> WireAnswer:
+        query = parse_query(request.query_string)
+        call.api_version = query.get("api-version", "")[:64]
+        served_as = self._versions.check(call.api_version)
+        if match is None:
+            if self._router.methods(path):
+                raise MethodNotAllowed("The HTTP method is not allowed for this resource.")
+            raise NotFound("The requested resource does not exist.")
+        operation = match.operation
+        check_segments(match.name, match.version, named="{name}" in operation.path)
+        if not is_since(served_as, operation.since):
+            raise NotFound(f"The operation is not part of api-version {call.api_version}.")
+        handler = self._handlers.get(operation.name)
+        if handler is None:
+            raise NotBuilt(f"The operation {operation.name} is not served yet.")
+        longest = _LONGEST_RESTORE_BYTES if operation.name.startswith("restore_") else _LONGEST_BODY_BYTES
+        return await handler(
+            KeyRequest(
+                container=call.container,
+                origin=destination.origin,
+                name=match.name,
+                version=None if match.version is None else match.version.lower(),
+                query=query,
+                body=await read_body(request, longest),
+                api_version=call.api_version,
+            )
+        )
+
+
+def _authorization(request: BaseRequest) -> str | None:
+    """Two headers, or one of another kind, are no token at all: the challenge is the answer."""
+    given = request.headers.getall("Authorization", [])
+    return given[0] if len(given) == 1 else None

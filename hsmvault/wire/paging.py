@@ -1,0 +1,48 @@
+"""Pages: maxresults, and skip tokens that nobody can make, read or carry elsewhere.
+
+A skip token is the place in the list, sealed for its container, collection and name, so that a token of another
+container, or a changed one, is refused.
+"""
+
+from collections.abc import Mapping
+
+from hsmvault.custody.protocols import Binding
+from hsmvault.custody.sealing import Sealer
+from hsmvault.errors import BadRequest, RequestError
+from hsmvault.resources.refusals import invalid_property
+from hsmvault.wire.codec import from_base64url, to_base64url
+
+MOST_RESULTS = 25
+
+
+def page_size(query: Mapping[str, str]) -> int:
+    """maxresults, 1 to 25; 25 when it is not given. Raises BadRequest."""
+    text = query.get("maxresults", "")
+    if not text:
+        return MOST_RESULTS
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_RESULTS:
+        raise invalid_property("maxresults")
+    return int(text)
+
+
+class SkipTokens:
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    async def read(self, query: Mapping[str, str], container_id: str, collection: str) -> str | None:
+        """The place after which the page begins, or None for the first page. Raises BadRequest."""
+        text = query.get("$skiptoken")
+        if text is None:
+            return None
+        try:
+            sealed = from_base64url(text, "$skiptoken")
+            return (await self._sealer.open(sealed, _binding(container_id, collection))).decode()
+        except RequestError:
+            raise BadRequest("The skip token is not valid.") from None
+
+    async def write(self, place: str, container_id: str, collection: str) -> str:
+        return to_base64url(await self._sealer.seal(place.encode(), _binding(container_id, collection)))
+
+
+def _binding(container_id: str, collection: str) -> Binding:
+    return Binding(container_id, "page", collection, "")

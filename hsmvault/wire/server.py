@@ -1,0 +1,139 @@
+"""HTTP/1.1 over TLS, below the door: limits, deadlines, and our own answers to what cannot be parsed.
+
+aiohttp's own handling of a request that its parser refuses echoes and logs the first 100 characters of the offending
+header, a bearer token included; ours says nothing of it. Its own default answers are never sent.
+"""
+
+import asyncio
+import logging
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from socket import socket
+
+from aiohttp.web import BaseRequest, RequestHandler, Response, Server, StreamResponse
+
+from hsmvault.errors import BadRequest, RequestError
+from hsmvault.wire import failures
+from hsmvault.wire.answers import JSON, SECURITY_HEADERS
+
+LOG = logging.getLogger("hsmvault.wire")
+_SILENT = logging.getLogger("hsmvault.wire.silent")
+_SILENT.disabled = True  # what aiohttp would log of broken requests may hold parts of tokens
+
+Handle = Callable[[BaseRequest], Awaitable[StreamResponse]]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """header_bytes: one header, or the request line. connections: at once, per worker. The rest: seconds."""
+
+    header_bytes: int = 16_384
+    connections: int = 2_000
+    header_seconds: float = 30.0
+    idle_seconds: float = 120.0
+    handshake_seconds: float = 30.0
+
+
+class _Connection(RequestHandler):
+    """One connection. Headers that have begun must be complete within header_seconds."""
+
+    def __init__(self, manager: "_Server", limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(
+            manager,
+            loop=loop,
+            keepalive_timeout=limits.idle_seconds,
+            access_log=None,  # type: ignore[arg-type]  # aiohttp takes None for "no access log"; its hint does not
+            logger=_SILENT,
+            max_line_size=limits.header_bytes,
+            max_field_size=limits.header_bytes,
+            auto_decompress=False,
+        )
+        self._limits = limits
+        self._header_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(self._manager, _Server)
+        if len(self._manager.connections) >= self._limits.connections:
+            LOG.warning("too many connections: one is closed")
+            assert isinstance(transport, asyncio.Transport)
+            transport.abort()
+            return
+        super().connection_made(transport)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        waiting = self._waiter is not None and not self._waiter.done()
+        if waiting and not self._messages:
+            if self._header_timer is None:
+                self._header_timer = self._loop.call_later(self._limits.header_seconds, self.force_close)
+        elif self._header_timer is not None:
+            self._header_timer.cancel()
+            self._header_timer = None
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        if self._header_timer is not None:
+            self._header_timer.cancel()
+        super().connection_lost(exc)
+
+    def handle_error(
+        self,
+        request: BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,
+    ) -> StreamResponse:
+        """For requests that the parser refused, and for what escaped the door. Never names what it was about."""
+        if status == 500:
+            LOG.error("a request failed below the door: %s", type(exc).__name__)
+        error = BadRequest("The request is not valid HTTP.") if status < 500 else RequestError("An error has occurred.")
+        response = Response(
+            status=failures.status_of(error),
+            body=failures.body_of(error),
+            headers={**SECURITY_HEADERS, "Content-Type": JSON},
+        )
+        response.force_close()
+        return response
+
+
+class _Server(Server):
+    def __init__(self, handle: Handle, limits: Limits) -> None:
+        super().__init__(handle)
+        self._limits = limits
+
+    def __call__(self) -> RequestHandler:
+        return _Connection(self, self._limits, self._loop)
+
+
+class Listener:
+    """A running server on sockets that somebody else has bound."""
+
+    def __init__(self, server: _Server, listening: list[asyncio.Server]) -> None:
+        self._server = server
+        self._listening = listening
+
+    @staticmethod
+    async def start(
+        handle: Handle, sockets: list[socket], context: ssl.SSLContext | None, limits: Limits
+    ) -> "Listener":
+        """context None: plain HTTP, for the loopback endpoints of managed identities and metrics."""
+        server = _Server(handle, limits)
+        loop = asyncio.get_running_loop()
+        listening = [
+            await loop.create_server(
+                server,
+                sock=sock,
+                ssl=context,
+                backlog=1024,
+                ssl_handshake_timeout=limits.handshake_seconds if context else None,
+            )
+            for sock in sockets
+        ]
+        return Listener(server, listening)
+
+    async def stop(self, seconds: float) -> None:
+        """Accept nothing more, let running requests end within so many seconds, close what is left."""
+        for listening in self._listening:
+            listening.close()
+        self._server.pre_shutdown()
+        await self._server.shutdown(seconds)

@@ -13,7 +13,7 @@ from base64 import urlsafe_b64decode
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
-from uuid import UUID
+from uuid import NAMESPACE_URL, UUID, uuid5
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -96,7 +96,7 @@ class Authentication:
         header, claims = _read(token.partition(".")[0]), _read(token.split(".")[1])
         iss = claims.get("iss")
         issuer = self._issuers.find(iss)
-        if issuer is None or issuer.tenant_id != call.container.tenant_id:
+        if issuer is None or issuer.tenant_id not in (None, call.container.tenant_id):
             expected = ", ".join(self._issuers.names_for(call.container.tenant_id))
             raise Unauthorized(f"AKV10032: Invalid issuer. Expected one of {expected}, found {_shown(iss)}.")
         await self._check_signature(token, header, issuer)
@@ -130,14 +130,14 @@ class Authentication:
             raise Unauthorized("AKV10045: The token is not an access token.")
         expires, not_before = _seconds(claims, "exp"), _seconds(claims, "nbf", claims.get("iat", 0))
         names = issuer.claims
-        tenant = issuer.tenant_id if names.tenant is None else claims.get(names.tenant)
-        if tenant != issuer.tenant_id:
+        tenant = issuer.tenant_id if names.tenant is None else _guid(claims.get(names.tenant))
+        if tenant is None or issuer.tenant_id not in (None, tenant):
             raise Unauthorized("AKV10033: The token's tenant is not the tenant of its issuer.")
         application = next((claims[name] for name in names.application if isinstance(claims.get(name), str)), "")
         groups = claims.get(names.groups)
         caller = Caller(
-            tenant_id=issuer.tenant_id,
-            object_id=_guid(claims.get(names.principal)),
+            tenant_id=tenant,
+            object_id=_principal(claims, issuer),
             application_id=application.lower(),
             issuer=str(claims["iss"]),
             groups=frozenset(group.lower() for group in groups if isinstance(group, str))
@@ -208,6 +208,17 @@ def _guid(value: object) -> str:
         return str(UUID(str(value)))
     except ValueError:
         raise Unauthorized("AKV10050: The token does not name its principal.") from None
+
+
+def _principal(claims: dict[str, Any], issuer: Issuer) -> str:
+    """Permissions name GUIDs: an outside issuer's principal that is none gets one made of issuer and principal."""
+    value = claims.get(issuer.claims.principal)
+    if issuer.embedded or not isinstance(value, str) or not value:
+        return _guid(value)
+    try:
+        return str(UUID(value))
+    except ValueError:
+        return str(uuid5(NAMESPACE_URL, f"{claims['iss']}|{value}"))
 
 
 def _text(claims: dict[str, Any], name: str) -> str:

@@ -37,12 +37,13 @@ class ClaimNames:
 class Issuer:
     """issuers: exact values of `iss`. audiences: plane's resource to the accepted values of `aud`.
 
-    tenant_id: the only tenant it may speak for, in lower case. embedded: its principals stand in our directory, which
-    then decides whether they are still enabled and which groups they are in.
+    tenant_id: the only tenant it may speak for, in lower case; None where claims.tenant names the tenant of each token.
+    embedded: its principals stand in our directory, which then decides whether they are still enabled and which groups
+    they are in.
     """
 
     issuers: frozenset[str]
-    tenant_id: str
+    tenant_id: str | None
     keys: KeySet
     audiences: Mapping[str, frozenset[str]]
     algorithms: frozenset[str] = frozenset({"RS256"})
@@ -65,6 +66,12 @@ class Issuers:
     def find(self, iss: object) -> Issuer | None:
         return self._by_iss.get(iss) if isinstance(iss, str) else None
 
+    def replace_embedded(self, issuers: tuple[Issuer, ...]) -> None:
+        """Tenants have come or gone."""
+        self._by_iss = {iss: issuer for iss, issuer in self._by_iss.items() if not issuer.embedded}
+        for issuer in issuers:
+            self.add(issuer)
+
     def names_for(self, tenant_id: str) -> list[str]:
         """What a refusal may list: the issuers that speak for the tenant asked for."""
-        return sorted(iss for iss, issuer in self._by_iss.items() if issuer.tenant_id == tenant_id)
+        return sorted(iss for iss, issuer in self._by_iss.items() if issuer.tenant_id in (None, tenant_id))

@@ -38,7 +38,7 @@ class Door:
         login: Callable[[BaseRequest, str], Awaitable[StreamResponse]] | None,
         proxies: TrustedProxies,
         identifiers: Identifiers,
-        enter: Callable[[str], None],
+        enter: Callable[[str], object],
     ) -> None:
         self._hosts = hosts
         self._planes = planes

@@ -131,6 +131,10 @@ class Listener:
         ]
         return Listener(server, listening)
 
+    def connections(self) -> int:
+        """Open now."""
+        return len(self._server.connections)
+
     async def stop(self, seconds: float) -> None:
         """Accept nothing more, let running requests end within so many seconds, close what is left."""
         for listening in self._listening:

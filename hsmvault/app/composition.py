@@ -1,0 +1,292 @@
+"""A worker, put together: every part is made here, once, and given what it needs. Nothing else builds parts."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from hsmvault.app.first_start import DEFAULT_TENANT, LOCAL_IDENTITIES
+from hsmvault.app.observation import Observation, RecordLogin
+from hsmvault.app.trust import EmbeddedKeys, configured_issuer, embedded_issuers
+from hsmvault.app.worlds import KnownWorld, known_world, module_of
+from hsmvault.audit.log import AuditLog, Durability
+from hsmvault.clock import Clock, Identifiers, RandomIdentifiers, SystemClock
+from hsmvault.config import Settings, WorkerSettings
+from hsmvault.custody.custodians import Custodians, WorldCustody
+from hsmvault.custody.hard import WrappedCustodian
+from hsmvault.custody.keyring import KeyRing
+from hsmvault.custody.protocols import Custodian, CustodyClass
+from hsmvault.custody.resident import ResidentCustodian
+from hsmvault.custody.sealing import CacheLimits, Sealer
+from hsmvault.custody.soft import SoftCustodian
+from hsmvault.custody.world import World
+from hsmvault.errors import HsmRefusal
+from hsmvault.hsm.pin import Pin
+from hsmvault.hsm.token import Token
+from hsmvault.lanes import Lane
+from hsmvault.login.application import LoginApplication
+from hsmvault.login.managed_identities import IdentityEndpoints
+from hsmvault.login.rotation import Rotation
+from hsmvault.login.settings import LoginSettings
+from hsmvault.login.signing_keys import SigningKeys
+from hsmvault.model.network import TrustedProxies, parse_network
+from hsmvault.pipeline.authentication import Authentication
+from hsmvault.pipeline.authorization import Authorization
+from hsmvault.pipeline.caches import AssignmentCache, ContainerCache, DirectoryCache
+from hsmvault.pipeline.issuers import Issuers
+from hsmvault.pipeline.run import Pipeline
+from hsmvault.resources.key_backups import KeyBackups
+from hsmvault.resources.key_cache import KeyCache
+from hsmvault.resources.key_operations import KeyOperations
+from hsmvault.resources.keys import Keys
+from hsmvault.store import meta
+from hsmvault.store.changes import ChangeFeed
+from hsmvault.store.data_keys import DataKeys
+from hsmvault.store.database import Database
+from hsmvault.telemetry.logs import request_id
+from hsmvault.telemetry.metrics import Metrics
+from hsmvault.wire import failures
+from hsmvault.wire.data_plane import VaultPlane
+from hsmvault.wire.door import Door
+from hsmvault.wire.hosts import Hosts, Plane
+from hsmvault.wire.keys import KeyHandlers
+from hsmvault.wire.not_built import ManagementPlane, PoolPlane
+from hsmvault.wire.paging import SkipTokens
+from hsmvault.wire.versions import ApiVersions
+
+LOG = logging.getLogger("hsmvault.worker")
+_SOFT_QUEUE = 512
+_SOFT_GENERATIONS = 16
+_CHECKS_QUEUE = 64
+
+
+@dataclass(slots=True)
+class Worker:
+    """What serving.py starts and stops, in the order in which it was made."""
+
+    database: Database
+    feed: ChangeFeed
+    audit: AuditLog
+    tokens: tuple[Token, ...]
+    lanes: tuple[Lane[None], ...]
+    sealer: Sealer
+    door: Door
+    identity: IdentityEndpoints | None
+    rotation: Rotation | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """What nearly every part needs."""
+
+    settings: Settings
+    clock: Clock
+    identifiers: Identifiers
+    metrics: Metrics
+    database: Database
+    feed: ChangeFeed
+    audit: AuditLog
+
+
+async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: Callable[[str], None]) -> Worker:
+    """on_fatal: called when a call hangs in the PKCS#11 module; the process must end. Raises OperatorError."""
+    settings, clock, identifiers = worker.settings, SystemClock(), RandomIdentifiers()
+    database = await Database.open(settings.store_url, clock=clock)
+    audit = AuditLog(
+        settings.audit_directory,
+        f"{worker.index}",
+        clock,
+        durability=Durability(settings.audit.durability),
+        rotate_bytes=settings.audit.rotate_bytes,
+    )
+    feed = ChangeFeed(database, interval_seconds=settings.store.poll_seconds)
+    base = _Base(settings, clock, identifiers, metrics, database, feed, audit)
+    known = await known_world(database)
+    if known is None:
+        raise HsmRefusal("This installation has no security world yet: run 'hsmvault init' once, then start again.")
+    token = await Token.start(
+        module_of(settings), known.selector, pin, known.ids, on_fatal=on_fatal, may_be_down=worker.start > 0
+    )
+    metrics.hsm_up.child(known.row.name).read = lambda: float(token.is_up)
+    metrics.hsm_waiting.child("work").read = lambda: float(token.waiting())
+    metrics.changes_age.child().read = feed.staleness
+    world = World([token], identifiers)
+    work: Lane[None] = Lane("soft", None, limit=_SOFT_QUEUE)
+    generation: Lane[None] = Lane("soft-generation", None, limit=_SOFT_GENERATIONS)
+    checks: Lane[None] = Lane("admission", None, limit=_CHECKS_QUEUE)
+    system_keys = KeyRing(world)
+    limits = CacheLimits(seconds=float(settings.custody.data_key_seconds))
+    sealer = Sealer(system_keys, DataKeys(database), clock, identifiers, limits)
+    soft = SoftCustodian(sealer, clock, work=work, generation=generation, limits=limits)
+    custodians = Custodians(soft, {known.row.id: _world_custody(settings, known, world, identifiers)})
+    door, identity, rotation = await _services(base, known, custodians, system_keys, sealer, checks, worker)
+    return Worker(database, feed, audit, (token,), (work, generation, checks), sealer, door, identity, rotation)
+
+
+def _world_custody(settings: Settings, known: KnownWorld, world: World, identifiers: Identifiers) -> WorldCustody:
+    custodians: dict[CustodyClass, Custodian] = {}
+    if "wrapped" in world.tokens[0].profile.custody and known.row.world_key_id:
+        custodians[CustodyClass.WRAPPED] = WrappedCustodian(world, identifiers)
+    if "resident" in world.tokens[0].profile.custody:
+        custodians[CustodyClass.RESIDENT] = ResidentCustodian(world, identifiers)
+    return WorldCustody(CustodyClass(settings.custody.hard), custodians)
+
+
+async def _services(
+    base: _Base,
+    known: KnownWorld,
+    custodians: Custodians,
+    system_keys: KeyRing,
+    sealer: Sealer,
+    checks: Lane[None],
+    worker: WorkerSettings,
+) -> tuple[Door, IdentityEndpoints | None, Rotation | None]:
+    settings, names = base.settings, base.settings.names
+    hard = custodians.worlds[known.row.id]
+    login_keys = SigningKeys(database=base.database, custodian=hard.custodians[hard.default], clock=base.clock)
+    base.feed.subscribe("login-key", lambda _, __: login_keys.forget())
+    base.feed.subscribe_all(login_keys.forget)
+    containers = ContainerCache(base.database)
+    pipeline = await _pipeline(base, EmbeddedKeys(login_keys), containers)
+    key_cache = KeyCache(base.database, custodians)
+    base.feed.subscribe("key", key_cache.forget)
+    base.feed.subscribe_all(key_cache.forget_all)
+    keys = Keys(base.database, custodians, key_cache, checks, base.clock, base.identifiers)
+    geographies = {known.row.id: known.row.geography}
+    backups = KeyBackups(base.database, custodians, system_keys, geographies, base.clock, base.identifiers)
+    handlers = KeyHandlers(keys, KeyOperations(key_cache, base.clock), backups, SkipTokens(sealer))
+    vaults = VaultPlane(
+        containers,
+        pipeline,
+        handlers.table,
+        ApiVersions(serve_newer=settings.api_versions.newer == "serve"),
+        base.clock,
+        _authorities(settings),
+        Observation(base.metrics, base.clock).call,
+    )
+    tenant_id = await _default_tenant(base.database)
+    authority = f"{names.login}/{tenant_id}"
+    login, identity, rotation = await _login(base, tenant_id, login_keys, hard.custodians[hard.default], worker)
+    door = Door(
+        Hosts(settings.server.suffix, names.port),
+        {Plane.VAULT: vaults, Plane.POOL: PoolPlane(authority), Plane.MANAGEMENT: ManagementPlane(authority)},
+        None if login is None else login.handle,
+        TrustedProxies(tuple(parse_network(text) for text in settings.server.trusted_proxies)),
+        base.identifiers,
+        request_id.set,
+    )
+    return door, identity, rotation
+
+
+async def _pipeline(base: _Base, embedded: EmbeddedKeys, containers: ContainerCache) -> Pipeline:
+    """Caches follow the changes: what is dropped here is what a removed right has to reach."""
+    names, feed = base.settings.names, base.feed
+    issuers = Issuers(tuple(configured_issuer(issuer, names, base.clock) for issuer in base.settings.issuers))
+    issuers.replace_embedded(await embedded_issuers(base.database, names, embedded))
+    directory_cache = DirectoryCache(base.database)
+    assignments = AssignmentCache(base.database)
+    authentication = Authentication(issuers, directory_cache, base.clock)
+    authorization = Authorization(assignments)
+    reloading: set[asyncio.Task[None]] = set()
+
+    async def reload_issuers() -> None:
+        issuers.replace_embedded(await embedded_issuers(base.database, names, embedded))
+
+    def directory_changed() -> None:
+        directory_cache.forget_all()
+        authorization.forget()
+        task = asyncio.get_running_loop().create_task(reload_issuers())
+        reloading.add(task)
+        task.add_done_callback(reloading.discard)
+
+    def roles_changed(principal_id: str) -> None:
+        assignments.forget(principal_id)
+        authorization.forget()
+
+    def containers_changed() -> None:
+        containers.forget_all()
+        authorization.forget()
+
+    def everything_changed() -> None:
+        assignments.forget_all()
+        containers_changed()
+        authentication.forget()
+        directory_changed()
+
+    for kind in ("directory", "principal", "application"):
+        feed.subscribe(kind, lambda _, __: directory_changed())
+    feed.subscribe("role", lambda _, principal_id: roles_changed(principal_id))
+    feed.subscribe("container", lambda _, __: containers_changed())
+    feed.subscribe("login-key", lambda _, __: authentication.forget())
+    feed.subscribe_all(everything_changed)
+    return Pipeline(authentication, authorization, base.audit, base.clock, failures.status_of)
+
+
+async def _login(
+    base: _Base, tenant_id: str, keys: SigningKeys, custodian: Custodian, worker: WorkerSettings
+) -> tuple[LoginApplication | None, IdentityEndpoints | None, Rotation | None]:
+    """The embedded issuer, or nothing where it is switched off."""
+    if not base.settings.login.enabled:
+        return None, None, None
+    configured, names = base.settings.login, base.settings.names
+    settings = LoginSettings(
+        origin=names.login,
+        default_tenant_id=tenant_id,
+        resources={
+            "vault": names.vault_resource,
+            "managedhsm": names.pool_resource,
+            "management": names.management,
+            "graph": names.graph,
+        },
+        token_life_seconds=(configured.token_seconds, configured.token_seconds * 3 // 2),
+        identity_life_seconds=configured.identity_token_seconds,
+        managed_identities=await _identities(base),
+        key_life_seconds=configured.signing_key_days * 86_400,
+    )
+    record = RecordLogin(base.audit, base.metrics, base.clock)
+    login = LoginApplication(
+        settings,
+        database=base.database,
+        keys=keys,
+        clock=base.clock,
+        identifiers=base.identifiers,
+        record_attempt=record,
+    )
+    identity = IdentityEndpoints(
+        settings,
+        database=base.database,
+        keys=keys,
+        clock=base.clock,
+        identifiers=base.identifiers,
+        record_attempt=record,
+    )
+    rotation = Rotation(
+        settings,
+        database=base.database,
+        custodian=custodian,
+        clock=base.clock,
+        identifiers=base.identifiers,
+        owner=f"worker-{worker.index}-{base.identifiers.guid()}",
+    )
+    return login, identity, rotation
+
+
+async def _identities(base: _Base) -> tuple[str, ...]:
+    """The resources whose managed identity the local endpoints hand out."""
+    if not base.settings.login.managed_identities:
+        return ()
+    async with base.database.read() as tx:
+        return tuple((await meta.get(tx, LOCAL_IDENTITIES) or "").split())
+
+
+async def _default_tenant(database: Database) -> str:
+    """Behind the alias `adfs`; the tenant that challenges of hosts without a container name."""
+    async with database.read() as tx:
+        return await meta.get(tx, DEFAULT_TENANT) or "00000000-0000-0000-0000-000000000000"
+
+
+def _authorities(settings: Settings) -> Callable[[str], str]:
+    """The issuer that a challenge names, by tenant: a configured one where it says so, else the embedded."""
+    outside = {str(issuer.tenant): issuer.authorization for issuer in settings.issuers if issuer.authorization}
+    login = settings.names.login
+    return lambda tenant_id: outside.get(tenant_id) or f"{login}/{tenant_id}"

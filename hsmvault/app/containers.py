@@ -1,0 +1,95 @@
+"""Containers that the configuration declares, until the management plane makes them; and their firewall rules.
+
+A vault is created at start when it is not there; an existing one keeps its settings, except for its network rules,
+which follow the configuration at every start.
+"""
+
+from dataclasses import replace
+
+from hsmvault.app.first_start import FirstStart
+from hsmvault.app.worlds import WORLD_NAME
+from hsmvault.clock import Clock, Identifiers
+from hsmvault.config import Settings
+from hsmvault.config.settings import ContainerRules, DeclaredVault
+from hsmvault.errors import ConfigurationError
+from hsmvault.model import builtin_roles
+from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container, ContainerKind
+from hsmvault.model.lifecycle import Retention
+from hsmvault.model.network import NetworkRules
+from hsmvault.model.roles import RoleAssignment
+from hsmvault.store import containers, roles, worlds
+from hsmvault.store.database import Database, Transaction
+
+
+async def declare_containers(
+    settings: Settings, database: Database, clock: Clock, identifiers: Identifiers, first: FirstStart
+) -> tuple[str, ...]:
+    """Returns the hosts of all containers. Raises ConfigurationError for a role that does not exist."""
+    hosts: list[str] = []
+    async with database.write() as tx:
+        world = await worlds.world(tx, WORLD_NAME)
+        assert world is not None
+        for declared in (*first.vaults, *settings.containers):
+            if await containers.find(tx, ContainerKind.VAULT, declared.name) is None:
+                await _create(tx, declared, world.id, clock, identifiers)
+        rules = {(rule.kind, rule.name): rule for rule in settings.network.containers}
+        for container in await containers.list_all(tx):
+            network = _network(rules.pop((container.kind.value, container.name), None))
+            if network != container.network:
+                await containers.update(tx, replace(container, network=network))
+            names = settings.names
+            is_vault = container.kind is ContainerKind.VAULT
+            hosts.append(names.vault_host(container.name) if is_vault else names.pool_host(container.name))
+        if rules:
+            unknown = ", ".join(sorted(f"{kind} '{name}'" for kind, name in rules))
+            raise ConfigurationError(f"network.containers: there is no {unknown}; declare it, or remove its rules.")
+    return tuple(hosts)
+
+
+async def _create(
+    tx: Transaction, declared: DeclaredVault, world_id: str, clock: Clock, identifiers: Identifiers
+) -> None:
+    now = int(clock.now())
+    container = Container(
+        id=identifiers.guid(),
+        kind=ContainerKind.VAULT,
+        name=declared.name,
+        tenant_id=declared.tenant,
+        subscription_id=declared.subscription,
+        resource_group=declared.resource_group,
+        location=declared.location,
+        world_id=world_id,
+        premium=declared.premium,
+        authorization=AuthorizationModel(declared.authorization),
+        retention=Retention(declared.retention_days, declared.purge_protection),
+        access_policies=tuple(
+            AccessPolicy(
+                tenant_id=entry.tenant,
+                object_id=entry.object_id,
+                application_id=entry.application_id or "",
+                keys=frozenset(entry.keys),
+                secrets=frozenset(entry.secrets),
+                certificates=frozenset(entry.certificates),
+            )
+            for entry in declared.access_policies
+        ),
+        created=now,
+    )
+    await containers.insert(tx, container)
+    for assignment in declared.role_assignments:
+        role = builtin_roles.BY_NAME.get(assignment.role) or builtin_roles.BY_ID.get(assignment.role.lower())
+        if role is None:
+            raise ConfigurationError(
+                f"containers.role_assignments: there is no built-in role '{assignment.role}' (vault '{declared.name}')."
+            )
+        await roles.insert(
+            tx, RoleAssignment(identifiers.guid(), container.resource_id, role.id, assignment.principal, now)
+        )
+
+
+def _network(rules: ContainerRules | None) -> NetworkRules:
+    if rules is None:
+        return NetworkRules()
+    return NetworkRules.of(
+        allow_by_default=rules.default_action == "allow", ranges=rules.ip_rules, public_access=rules.public_access
+    )

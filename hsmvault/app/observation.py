@@ -1,0 +1,65 @@
+"""Where the parts meet telemetry and the audit log: calls become metrics, attempts to log in become audit records."""
+
+import logging
+
+from hsmvault.audit.log import AuditLog
+from hsmvault.audit.record import AuditRecord, Properties, identity, timestamp
+from hsmvault.clock import Clock
+from hsmvault.login.attempts import LoginAttempt
+from hsmvault.pipeline.call import Call
+from hsmvault.telemetry.metrics import Metrics
+
+LOG = logging.getLogger("hsmvault.calls")
+
+
+class Observation:
+    def __init__(self, metrics: Metrics, clock: Clock) -> None:
+        self._metrics = metrics
+        self._clock = clock
+
+    def call(self, call: Call) -> None:
+        """One call of the data plane has ended."""
+        operation = "unknown" if call.operation is None else call.operation.name
+        seconds = self._clock.monotonic() - call.started
+        self._metrics.answered(operation, call.status, seconds)
+        if call.status >= 500 or LOG.isEnabledFor(logging.DEBUG):
+            LOG.log(
+                logging.ERROR if call.status >= 500 else logging.DEBUG,
+                "%s %s",
+                operation,
+                call.status,
+                extra={"vault": call.container.name, "seconds": round(seconds, 6)},
+            )
+
+
+class RecordLogin:
+    """The hook of the issuer: awaited before an answer of the token endpoint leaves."""
+
+    def __init__(self, audit: AuditLog, metrics: Metrics, clock: Clock) -> None:
+        self._audit = audit
+        self._metrics = metrics
+        self._clock = clock
+
+    async def __call__(self, attempt: LoginAttempt) -> None:
+        self._metrics.answered("login", attempt.status, max(0.0, self._clock.now() - attempt.time))
+        await self._audit.append(
+            AuditRecord(
+                time=timestamp(attempt.time),
+                resourceId=f"/TENANTS/{attempt.tenant_id.upper()}",
+                operationName="Login",
+                operationVersion="",
+                category="AuditEvent",
+                resultType="Success",
+                resultSignature="OK" if attempt.result_code == 0 else f"AADSTS{attempt.result_code}",
+                resultDescription=f"{attempt.grant} {attempt.resource}".strip(),
+                durationMs="0",
+                callerIpAddress=attempt.address,
+                correlationId=attempt.correlation_id,
+                identity=identity(
+                    object_id=attempt.object_id, application_id=attempt.client_id, tenant_id=attempt.tenant_id
+                ),
+                properties=Properties(
+                    id=attempt.credential_id, httpStatusCode=attempt.status, requestId=attempt.trace_id
+                ),
+            )
+        )

@@ -1,0 +1,88 @@
+"""A worker's life: put together, made ready, serving, stopped in order."""
+
+import asyncio
+import contextlib
+import logging
+import os
+
+from hsmvault.app.composition import Worker, compose
+from hsmvault.config import Control, Listeners, WorkerSettings
+from hsmvault.config.tls import server_context
+from hsmvault.errors import ConfigurationError, RequestError
+from hsmvault.hsm.pin import Pin
+from hsmvault.wire.server import Limits, Listener
+
+LOG = logging.getLogger("hsmvault.worker")
+_ROTATION_SECONDS = 3600.0
+_SWEEP_SECONDS = 60.0
+
+
+async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, control: Control) -> int:
+    """Serve until control says stop. Raises OperatorError."""
+    settings = worker.settings
+    parts = await compose(worker, pin, control.metrics, _leave)
+    await parts.feed.start()
+    if parts.rotation is not None and worker.index == 0:
+        await parts.rotation.run_once()
+    background = [asyncio.create_task(_look_after(parts), name="background")]
+    limits = Limits(
+        header_bytes=settings.limits.header_bytes,
+        connections=settings.limits.connections,
+        header_seconds=settings.limits.header_seconds,
+        idle_seconds=settings.limits.idle_seconds,
+        handshake_seconds=settings.limits.handshake_seconds,
+    )
+    if settings.server.certificate_file is None or settings.server.key_file is None:
+        raise ConfigurationError("server.certificate_file and server.key_file are needed: the API is served over TLS.")
+    context = server_context(settings.server.certificate_file, settings.server.key_file)
+    running = [await Listener.start(parts.door.handle, list(listeners.main), context, limits)]
+    if parts.identity is not None and listeners.identity:
+        identity = parts.identity
+        running.append(
+            await Listener.start(
+                lambda request: identity.handle(request, request.remote or ""), list(listeners.identity), None, limits
+            )
+        )
+    control.metrics.connections.child().read = lambda: float(sum(one.connections() for one in running))
+    control.ready()
+    await control.stop_requested()
+    await asyncio.gather(*(listener.stop(settings.server.stop_seconds) for listener in running))
+    for task in background:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+    await _close(parts)
+    return 0
+
+
+async def _look_after(parts: Worker) -> None:
+    """Rotate the issuer's keys when it is time, and drop unwrapped data keys when theirs is over."""
+    loop = asyncio.get_running_loop()
+    rotate_at = loop.time() + _ROTATION_SECONDS
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        parts.sealer.sweep()
+        if parts.rotation is not None and loop.time() >= rotate_at:
+            rotate_at = loop.time() + _ROTATION_SECONDS
+            try:
+                await parts.rotation.run_once()
+            except RequestError as error:
+                LOG.warning("signing keys were not rotated, the next run takes it up: %s", error.detail or error)
+
+
+async def _close(parts: Worker) -> None:
+    await parts.feed.close()
+    for lane in parts.lanes:
+        await lane.close()
+    for token in parts.tokens:
+        await token.close()
+    await parts.audit.close()
+    await parts.database.close()
+
+
+def _leave(reason: str) -> None:
+    """A thread hangs in the PKCS#11 module: nothing in this process can be trusted to end it. The supervisor starts
+    another worker."""
+    LOG.critical("leaving: %s", reason)
+    logging.shutdown()
+    os._exit(1)

@@ -1,0 +1,84 @@
+"""Who may issue bearer tokens: the embedded issuer for its tenants, and the issuers of the configuration."""
+
+import ssl
+from collections.abc import Mapping
+
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from hsmvault.clock import Clock
+from hsmvault.config import Names
+from hsmvault.config.settings import TrustedIssuer
+from hsmvault.errors import ConfigurationError
+from hsmvault.login.signing_keys import SigningKeys
+from hsmvault.outbound.jwks import FileKeySet, PublicKey, RemoteKeySet
+from hsmvault.pipeline.issuers import ClaimNames, Issuer, KeySet
+from hsmvault.store import directory
+from hsmvault.store.database import Database
+
+
+class EmbeddedKeys:
+    """The embedded issuer's own keys, from where it reads them itself."""
+
+    def __init__(self, keys: SigningKeys) -> None:
+        self._keys = keys
+        self._loaded: dict[str, PublicKey] = {}
+
+    async def find(self, kid: str) -> PublicKey | None:
+        published = {key.id: key for key in await self._keys.published()}
+        self._loaded = {known: key for known, key in self._loaded.items() if known in published}
+        if kid not in self._loaded and kid in published:
+            self._loaded[kid] = load_der_public_key(published[kid].public)  # type: ignore[assignment]  # RSA: published() leaves others out
+        return self._loaded.get(kid)
+
+
+async def embedded_issuers(database: Database, names: Names, keys: EmbeddedKeys) -> tuple[Issuer, ...]:
+    """One issuer for each tenant of the directory: tokens of both versions, for our own planes."""
+    async with database.read() as tx:
+        tenants = await directory.list_tenants(tx)
+    return tuple(
+        Issuer(
+            issuers=frozenset({f"{names.login}/{tenant.id}/", f"{names.login}/{tenant.id}/v2.0"}),
+            tenant_id=tenant.id,
+            keys=keys,
+            audiences=_own_audiences(names),
+            embedded=True,
+        )
+        for tenant in tenants
+    )
+
+
+def configured_issuer(settings: TrustedIssuer, names: Names, clock: Clock) -> Issuer:
+    """Raises ConfigurationError when its files cannot be read."""
+    return Issuer(
+        issuers=frozenset(settings.issuers),
+        tenant_id=settings.tenant,
+        keys=_key_set(settings, clock),
+        audiences={
+            names.vault_resource: frozenset(settings.audiences.vault),
+            names.pool_resource: frozenset(settings.audiences.managedhsm),
+            names.management: frozenset(settings.audiences.management),
+        },
+        algorithms=frozenset(settings.algorithms),
+        claims=ClaimNames(
+            principal=settings.principal_claim,
+            application=settings.application_claims,
+            groups=settings.groups_claim,
+            tenant=settings.tenant_claim or None,
+        ),
+    )
+
+
+def _own_audiences(names: Names) -> Mapping[str, frozenset[str]]:
+    """A trailing slash more or less is the same resource."""
+    resources = (names.vault_resource, names.pool_resource, names.management, names.graph)
+    return {resource: frozenset({resource, resource + "/"}) for resource in resources}
+
+
+def _key_set(settings: TrustedIssuer, clock: Clock) -> KeySet:
+    if settings.jwks_file is not None:
+        return FileKeySet(settings.jwks_file, clock)
+    try:
+        context = ssl.create_default_context(cafile=None if settings.ca_file is None else str(settings.ca_file))
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(f"issuers: ca_file {settings.ca_file} cannot be read.") from error
+    return RemoteKeySet(settings.jwks_uri, clock, context)

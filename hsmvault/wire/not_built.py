@@ -1,0 +1,45 @@
+"""Planes that hsmvault knows and does not serve yet. They answer as far as clients need to understand it: a challenge
+without a token, a clear refusal with one."""
+
+from aiohttp.web import BaseRequest
+
+from hsmvault.errors import NotBuilt, Unauthorized
+from hsmvault.model.network import Address
+from hsmvault.wire.answers import WireAnswer
+from hsmvault.wire.hosts import Destination
+
+
+class PoolPlane:
+    """Managed HSM pools. authority: URL of the issuer and tenant that clients shall ask."""
+
+    def __init__(self, authority: str) -> None:
+        self._authority = authority
+
+    async def handle(
+        self, request: BaseRequest, destination: Destination, client: Address, request_id: str, headers: dict[str, str]
+    ) -> WireAnswer:
+        if "Authorization" not in request.headers:
+            headers["WWW-Authenticate"] = f'Bearer authorization="{self._authority}", resource="{destination.resource}"'
+            return WireAnswer(401, b"OK", content_type="text/plain")
+        raise NotBuilt(f"Managed HSM pools are not served yet. (Activity ID: {request_id})")
+
+
+class ManagementPlane:
+    """The resource manager."""
+
+    def __init__(self, authority: str) -> None:
+        self._authority = authority
+
+    async def handle(
+        self, request: BaseRequest, destination: Destination, client: Address, request_id: str, headers: dict[str, str]
+    ) -> WireAnswer:
+        if "Authorization" not in request.headers:
+            description = "The authentication failed because of missing 'Authorization' header."
+            headers["WWW-Authenticate"] = (
+                f'Bearer authorization_uri="{self._authority}", error="invalid_token", '
+                f'error_description="{description}"'
+            )
+            raise Unauthorized(
+                "Authentication failed. The 'Authorization' header is missing.", code="AuthenticationFailed"
+            )
+        raise NotBuilt("The management plane is not served yet; vaults are declared in the configuration.")

@@ -1,0 +1,173 @@
+"""The feed of changes: what keeps the caches of every process honest.
+
+A commit of this process is told to the subscribers at once; those of other processes and nodes are found by reading
+the `changes` table every quarter of a second. A cache holds whatever it likes as long as it forgets what it is told
+to forget, and as long as the feed is not stale. Two traps are the caches':
+
+- A value that was read before a change and stored after the news of it would stay for ever. Note feed.epoch before
+  reading, and do not keep the value when it has moved on.
+- While the table cannot be read, nothing is known about other processes. Once that has lasted for trusted_seconds,
+  every subscriber forgets everything at each failed reading; staleness() says how long it has lasted.
+
+Rows are followed by id, so ids must become visible in their order: SQLite has one writer at a time; a driver for a
+database with more must take a lock between writing its rows and committing.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+
+import sqlalchemy as sa
+
+from hsmvault.errors import RequestError
+from hsmvault.store.database import Change, Database, Transaction
+from hsmvault.store.drivers import CHANGES_KEPT
+from hsmvault.store.schema import changes as table
+from hsmvault.store.statements import Statement
+
+_log = logging.getLogger(__name__)
+
+Callback = Callable[[str, str], None]
+ForgetEverything = Callable[[], None]
+
+INTERVAL_SECONDS = 0.25
+TRUSTED_SECONDS = 1.0  # the documented time within which a change is obeyed everywhere
+_BATCH = 1_000
+
+# Two subqueries: SQLite finds a lone min or max in the index, and reads the whole table for both at once.
+_BOUNDS = Statement(
+    sa.select(
+        sa.select(sa.func.min(table.c.id)).scalar_subquery(), sa.select(sa.func.max(table.c.id)).scalar_subquery()
+    )
+)
+_SINCE = Statement(
+    sa.select(table.c.id, table.c.kind, table.c.container_id, table.c.name)
+    .where(table.c.id > sa.bindparam("after"))
+    .order_by(table.c.id)
+    .limit(_BATCH)
+)
+
+
+class ChangeFeed:
+    """Belongs to the Database's event loop. Callbacks are quick, and raise nothing.
+
+    epoch: goes up with everything that is told.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        interval_seconds: float = INTERVAL_SECONDS,
+        trusted_seconds: float = TRUSTED_SECONDS,
+    ) -> None:
+        self.epoch = 0
+        self._database = database
+        self._interval_seconds = interval_seconds
+        self._trusted_seconds = trusted_seconds
+        self._subscribers: dict[str, list[Callback]] = {}
+        self._forgetters: list[ForgetEverything] = []
+        self._last: int | None = None  # id of the newest row that was seen; None before the first reading
+        self._told: set[int] = set()  # ids of this process's own rows that the table will show again
+        self._good_since = database.clock.monotonic()
+        self._polling = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        database.listen(self._committed_here)
+
+    def subscribe(self, kind: str, changed: Callback) -> None:
+        """changed(container_id, name) is called for every change of this kind."""
+        self._subscribers.setdefault(kind, []).append(changed)
+
+    def subscribe_all(self, forget_everything: ForgetEverything) -> None:
+        """forget_everything() is called when changes may have been missed."""
+        self._forgetters.append(forget_everything)
+
+    def staleness(self) -> float:
+        """Seconds since the beginning of the last reading that succeeded; by the monotonic clock."""
+        return self._database.clock.monotonic() - self._good_since
+
+    async def start(self) -> None:
+        """Read once, then follow. Start before the caches fill. Raises Unavailable."""
+        await self._read()
+        self._task = asyncio.create_task(self._follow(), name="changes")
+
+    async def close(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def poll(self) -> bool:
+        """Read what is new. Returns whether that succeeded."""
+        try:
+            await self._read()
+        except RequestError:
+            if self.staleness() > self._trusted_seconds:
+                self._tell_all()
+            return False
+        return True
+
+    async def _follow(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval_seconds)
+            try:
+                await self.poll()
+            except Exception:  # following must go on whatever it was; staleness() tells that it did not succeed
+                _log.exception("the changes could not be read")
+
+    async def _read(self) -> None:
+        async with self._polling:
+            begun = self._database.clock.monotonic()
+            while True:
+                async with self._database.read() as tx:
+                    lost, found = await self._news(tx)
+                if lost:
+                    self._tell_all()
+                for id, change in found:
+                    if id in self._told:
+                        self._told.discard(id)
+                    else:
+                        self._tell(change)
+                if len(found) < _BATCH:
+                    break
+            self._good_since = begun
+
+    async def _news(self, tx: Transaction) -> tuple[bool, list[tuple[int, Change]]]:
+        """Whether changes may have been missed, and those that follow the last one seen."""
+        bounds = await tx.row(_BOUNDS)
+        assert bounds is not None
+        oldest, newest = (0, 0) if bounds[0] is None else (int(bounds[0]), int(bounds[1]))
+        last = self._last
+        if last is None:
+            self._last = newest
+            self._told.clear()
+            return False, []
+        if newest < last or oldest > last + 1:  # an older database was put in place, or rows were pruned unseen
+            self._last = newest
+            self._told.clear()
+            return True, []
+        if newest == last:
+            return False, []
+        found = [(int(row[0]), Change(row[1], row[2], row[3])) for row in await tx.rows(_SINCE, after=last)]
+        self._last = found[-1][0]
+        return False, found
+
+    def _committed_here(self, changes: list[tuple[int, Change]]) -> None:
+        for id, change in changes:
+            if self._last is None or id > self._last:
+                self._told.add(id)
+                if len(self._told) > CHANGES_KEPT:
+                    self._told.clear()  # nobody polls; to be told twice does no harm
+            self._tell(change)
+
+    def _tell(self, change: Change) -> None:
+        self.epoch += 1
+        for changed in self._subscribers.get(change.kind, ()):
+            changed(change.container_id, change.name)
+
+    def _tell_all(self) -> None:
+        self.epoch += 1
+        for forget in self._forgetters:
+            forget()

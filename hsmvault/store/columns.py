@@ -1,0 +1,67 @@
+"""How values that are not plain lie in their columns; both directions, used by every table."""
+
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType
+
+import msgspec
+
+from hsmvault.model.algorithms import Curve, Family, KeySpec
+from hsmvault.store.statements import Value, checked
+
+SPEC_COLUMNS = ("family", "size_bits", "curve", "public_exponent")
+
+_texts = msgspec.json.Decoder(tuple[str, ...])
+_text_map = msgspec.json.Decoder(dict[str, str])
+_bytes_map = msgspec.json.Decoder(dict[str, bytes])
+_encoder = msgspec.json.Encoder()
+
+
+def texts_to_column(texts: Iterable[str]) -> str:
+    texts = tuple(texts)
+    for text in texts:
+        checked(text)
+    return _encoder.encode(texts).decode()
+
+
+def texts_from_column(column: str) -> tuple[str, ...]:
+    return _texts.decode(column)
+
+
+def text_map_to_column(texts: Mapping[str, str]) -> str:
+    """Keeps the order of the members."""
+    if not texts:
+        return "{}"
+    for name, text in texts.items():
+        checked(name)
+        checked(text)
+    return _encoder.encode(dict(texts)).decode()
+
+
+def text_map_from_column(column: str) -> Mapping[str, str]:
+    return MappingProxyType(_text_map.decode(column))
+
+
+def bytes_map_to_column(members: Mapping[str, bytes]) -> str:
+    """The values in base64."""
+    return _encoder.encode(dict(members)).decode()
+
+
+def bytes_map_from_column(column: str) -> Mapping[str, bytes]:
+    return MappingProxyType(_bytes_map.decode(column))
+
+
+def spec_to_columns(spec: KeySpec) -> dict[str, Value]:
+    return {
+        "family": spec.family.value,
+        "size_bits": spec.size_bits,
+        "curve": None if spec.curve is None else spec.curve.value,
+        "public_exponent": spec.public_exponent,
+    }
+
+
+def spec_from_columns(family: str, size_bits: int, curve: str | None, public_exponent: int) -> KeySpec:
+    return KeySpec(Family(family), size_bits, None if curve is None else Curve(curve), public_exponent)
+
+
+def null_if_empty(text: str) -> str | None:
+    return text or None

@@ -1,0 +1,184 @@
+"""Vaults and managed HSM pools."""
+
+from ipaddress import ip_network
+
+import msgspec
+import sqlalchemy as sa
+
+from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container, ContainerKind
+from hsmvault.model.lifecycle import Retention
+from hsmvault.model.network import NetworkRules
+from hsmvault.store.database import Transaction
+from hsmvault.store.schema import containers as table
+from hsmvault.store.statements import Row, Statement, Value, checked, same
+
+_NAMES = (
+    "id",
+    "kind",
+    "name",
+    "tenant_id",
+    "subscription_id",
+    "resource_group",
+    "location",
+    "world_id",
+    "premium",
+    "software_keys",
+    "authorization_model",
+    "retention_days",
+    "purge_protection",
+    "network",
+    "access_policies",
+    "created",
+    "revision",
+)
+_COLUMNS = [table.c[name] for name in _NAMES]
+_FIXED = frozenset({"id", "kind", "name", "created"})
+_CHANGEABLE = [name for name in _NAMES if name not in _FIXED]
+
+_FIND = Statement(sa.select(*_COLUMNS).where(same(table.c.kind, table.c.name)))
+_BY_ID = Statement(sa.select(*_COLUMNS).where(same(table.c.id)))
+_ALL = Statement(sa.select(*_COLUMNS).order_by(table.c.kind, table.c.name))
+_INSERT = Statement(sa.insert(table), _NAMES)
+_UPDATE = Statement(
+    sa.update(table).where(same(table.c.id), table.c.revision == sa.bindparam("read_revision")),
+    _CHANGEABLE,
+)
+
+
+async def find(tx: Transaction, kind: ContainerKind, name: str) -> Container | None:
+    """name: in any case."""
+    row = await tx.row(_FIND, kind=kind.value, name=name.lower())
+    return None if row is None else _decode(row)
+
+
+async def by_id(tx: Transaction, container_id: str) -> Container | None:
+    row = await tx.row(_BY_ID, id=container_id)
+    return None if row is None else _decode(row)
+
+
+async def list_all(tx: Transaction) -> list[Container]:
+    """By kind and name. Everything at once: for start-up and the operator, not for a request."""
+    return [_decode(row) for row in await tx.rows(_ALL)]
+
+
+async def insert(tx: Transaction, container: Container) -> None:
+    """Raises Conflicted when the id, or the name among its kind, is taken."""
+    await tx.run(_INSERT, **_encode(container))
+    tx.changed("container", container.id, container.name)
+
+
+async def update(tx: Transaction, container: Container) -> None:
+    """Everything but id, kind, name and created. container.revision is the one that was read; the row gets the next.
+
+    Raises Conflicted when the row has another revision by now, or is gone.
+    """
+    values = {name: value for name, value in _encode(container).items() if name in _CHANGEABLE}
+    values["revision"] = container.revision + 1
+    await tx.swap(_UPDATE, id=container.id, read_revision=container.revision, **values)
+    tx.changed("container", container.id, container.name)
+
+
+class _Network(msgspec.Struct, frozen=True):
+    """NetworkRules in its column; ranges in CIDR notation."""
+
+    allow_by_default: bool
+    ranges: tuple[str, ...]
+    public_access: bool
+
+
+class _Policy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """AccessPolicy in its column; permissions sorted."""
+
+    tenant_id: str
+    object_id: str
+    application_id: str = ""
+    keys: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    certificates: tuple[str, ...] = ()
+
+
+_encoder = msgspec.json.Encoder()
+_network_decoder = msgspec.json.Decoder(_Network)
+_policies_decoder = msgspec.json.Decoder(tuple[_Policy, ...])
+
+
+def _encode(container: Container) -> dict[str, Value]:
+    return {
+        "id": container.id,
+        "kind": container.kind.value,
+        "name": container.name,
+        "tenant_id": container.tenant_id,
+        "subscription_id": container.subscription_id,
+        "resource_group": container.resource_group,
+        "location": container.location,
+        "world_id": container.world_id,
+        "premium": container.premium,
+        "software_keys": container.software_keys,
+        "authorization_model": container.authorization.value,
+        "retention_days": container.retention.days,
+        "purge_protection": container.retention.purge_protection,
+        "network": _encode_network(container.network),
+        "access_policies": _encode_policies(container.access_policies),
+        "created": container.created,
+        "revision": container.revision,
+    }
+
+
+def _encode_network(rules: NetworkRules) -> str:
+    ranges = tuple(str(network) for network in rules.ranges)
+    return _encoder.encode(_Network(rules.allow_by_default, ranges, rules.public_access)).decode()
+
+
+def _encode_policies(policies: tuple[AccessPolicy, ...]) -> str:
+    encoded = tuple(
+        _Policy(
+            policy.tenant_id,
+            policy.object_id,
+            policy.application_id,
+            tuple(sorted(policy.keys)),
+            tuple(sorted(policy.secrets)),
+            tuple(sorted(policy.certificates)),
+        )
+        for policy in policies
+    )
+    for policy in encoded:
+        for text in (policy.tenant_id, policy.object_id, policy.application_id):
+            checked(text)
+        for text in policy.keys + policy.secrets + policy.certificates:
+            checked(text)
+    return _encoder.encode(encoded).decode()
+
+
+def _decode(row: Row) -> Container:
+    values = dict(zip(_NAMES, row, strict=True))
+    network = _network_decoder.decode(values["network"])
+    return Container(
+        id=values["id"],
+        kind=ContainerKind(values["kind"]),
+        name=values["name"],
+        tenant_id=values["tenant_id"],
+        subscription_id=values["subscription_id"],
+        resource_group=values["resource_group"],
+        location=values["location"],
+        world_id=values["world_id"],
+        premium=bool(values["premium"]),
+        software_keys=bool(values["software_keys"]),
+        authorization=AuthorizationModel(values["authorization_model"]),
+        retention=Retention(values["retention_days"], bool(values["purge_protection"])),
+        network=NetworkRules(
+            network.allow_by_default, tuple(ip_network(text) for text in network.ranges), network.public_access
+        ),
+        access_policies=tuple(
+            AccessPolicy(
+                policy.tenant_id,
+                policy.object_id,
+                policy.application_id,
+                frozenset(policy.keys),
+                frozenset(policy.secrets),
+                frozenset(policy.certificates),
+            )
+            for policy in _policies_decoder.decode(values["access_policies"])
+        ),
+        created=values["created"],
+        revision=values["revision"],
+    )

@@ -1,0 +1,25 @@
+"""Facts about this database as a whole, by name: the instance it belongs to, and the like."""
+
+import sqlalchemy as sa
+
+from hsmvault.store.database import Transaction
+from hsmvault.store.schema import meta as table
+from hsmvault.store.statements import Statement, same
+
+INSTANCE_ID = "instance-id"
+NODE_ID = "node-id"
+
+_GET = Statement(sa.select(table.c.value).where(same(table.c.name)))
+_INSERT = Statement(sa.insert(table), ["name", "value"])
+_UPDATE = Statement(sa.update(table).where(same(table.c.name)), ["value"])
+
+
+async def get(tx: Transaction, name: str) -> str | None:
+    row = await tx.row(_GET, name=name)
+    return None if row is None else str(row[0])
+
+
+async def put(tx: Transaction, name: str, value: str) -> None:
+    """A new fact, or another value of a known one."""
+    if await tx.run(_UPDATE, name=name, value=value) == 0:
+        await tx.run(_INSERT, name=name, value=value)

@@ -1,0 +1,75 @@
+"""Containers in the store."""
+
+from dataclasses import replace
+
+import pytest
+
+from hsmvault.errors import BadRequest
+from hsmvault.model.containers import AccessPolicy, AuthorizationModel, ContainerKind
+from hsmvault.model.lifecycle import Retention
+from hsmvault.model.network import NetworkRules
+from hsmvault.store import containers
+from hsmvault.store.database import Change, Conflicted, Database
+
+from .samples import OTHER_VAULT, VAULT
+
+
+async def test_a_container_comes_back_as_it_was_written(database: Database) -> None:
+    async with database.read() as tx:
+        assert await containers.find(tx, ContainerKind.VAULT, "NORTH") == VAULT
+        assert await containers.by_id(tx, VAULT.id) == VAULT
+        assert await containers.find(tx, ContainerKind.POOL, "north") is None
+        assert await containers.by_id(tx, "nobody") is None
+        assert await containers.list_all(tx) == [VAULT, OTHER_VAULT]
+
+
+async def test_a_name_is_taken_once_for_each_kind(database: Database) -> None:
+    pool = replace(VAULT, id="p", kind=ContainerKind.POOL)
+    async with database.write() as tx:
+        await containers.insert(tx, pool)
+    with pytest.raises(Conflicted):
+        async with database.write() as tx:
+            await containers.insert(tx, replace(VAULT, id="q"))
+    with pytest.raises(Conflicted):
+        async with database.write() as tx:
+            await containers.insert(tx, replace(VAULT, name="west"))
+    async with database.read() as tx:
+        assert await containers.list_all(tx) == [pool, VAULT, OTHER_VAULT]
+
+
+async def test_settings_change_and_identity_does_not(database: Database) -> None:
+    changed = replace(
+        VAULT,
+        premium=False,
+        software_keys=True,
+        authorization=AuthorizationModel.RBAC,
+        retention=Retention(),
+        network=NetworkRules(public_access=False),
+        access_policies=(AccessPolicy("a", "b"),),
+        resource_group="Other",
+    )
+    heard: list[Change] = []
+    database.listen(lambda changes: heard.extend(change for _, change in changes))
+    async with database.write() as tx:
+        await containers.update(tx, replace(changed, name="else", kind=ContainerKind.POOL, created=0))
+    async with database.read() as tx:
+        assert await containers.by_id(tx, VAULT.id) == replace(changed, revision=2)
+    assert [change.kind for change in heard] == ["container"]
+
+
+async def test_whoever_read_an_older_revision_changes_nothing(database: Database) -> None:
+    async with database.write() as tx:
+        await containers.update(tx, VAULT)
+    for container in (replace(VAULT, premium=False), replace(VAULT, id="nobody")):
+        with pytest.raises(Conflicted):
+            async with database.write() as tx:
+                await containers.update(tx, container)
+    async with database.read() as tx:
+        assert await containers.by_id(tx, VAULT.id) == replace(VAULT, revision=2)
+
+
+async def test_bad_text_in_a_policy_is_refused(database: Database) -> None:
+    for policy in (AccessPolicy("t", "o\0"), AccessPolicy("t", "o", keys=frozenset({"\ud800"}))):
+        with pytest.raises(BadRequest):
+            async with database.write() as tx:
+                await containers.update(tx, replace(VAULT, access_policies=(policy,)))

@@ -1,0 +1,49 @@
+"""What the command line expects of app.py, the one place that builds the parts and joins them."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Protocol
+
+from hsmvault.config import Control, Listeners, Prepared, Settings, WorkerSettings
+from hsmvault.errors import OperatorError
+from hsmvault.hsm.pin import Pin
+
+
+class Application(Protocol):
+    def prepare(self, settings: Settings, pin: Pin, so_pin: Pin | None = None) -> Awaitable[Prepared]:
+        """Everything that happens once, before the first worker: migrate the database, check the token with one
+        attempt of its PIN. so_pin: given by `hsmvault dev` alone; then also make the token, run the ceremony and
+        create what contract promises of a first start. Leaves nothing open: no session, no connection, no thread.
+
+        Raises OperatorError, which ends the start with its exit code.
+        """
+        ...
+
+    def run_worker(self, settings: WorkerSettings, pin: Pin, listeners: Listeners, control: Control) -> Awaitable[int]:
+        """Serve until control says stop; runs in the loop of a worker process. Returns the exit code.
+
+        Raises OperatorError: HsmRefusal and DatabaseRefusal end the whole instance with their exit codes.
+        """
+        ...
+
+    def initialize(self, settings: Settings, pin: Pin, so_pin: Pin) -> Awaitable[Sequence[str]]:
+        """`hsmvault init`: the ceremony on the configured token. Returns sentences for the terminal."""
+        ...
+
+    def migrate(self, settings: Settings) -> Awaitable[Sequence[str]]:
+        """`hsmvault migrate`. Returns sentences for the terminal."""
+        ...
+
+    def check(self, settings: Settings, pin: Pin | None) -> Awaitable[Sequence[OperatorError]]:
+        """`hsmvault check`: what a start would be refused for, found without changing anything. With a PIN, one
+        attempt."""
+        ...
+
+
+Load = Callable[[], Application]
+
+
+def load() -> Application:
+    """Import late: the supervisor's own start, and a mistake on the command line, do not wait for it."""
+    from hsmvault import app
+
+    return app

@@ -1,0 +1,183 @@
+"""The command line: what there is to call, and how a refusal leaves."""
+
+import argparse
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from hsmvault.errors import OperatorError
+
+_SUFFIX = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
+_HIGHEST_PORT = 65_533  # the managed identities and the metrics have the next two
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command. Returns the exit code; an OperatorError is one sentence on standard error and its exit code."""
+    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    command: Callable[[argparse.Namespace], int] = options.command
+    try:
+        return command(options)
+    except OperatorError as error:
+        print(f"hsmvault: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads: no complaint at exit either
+        return 1
+    except KeyboardInterrupt:
+        return 0  # stopped, before there was anything to stop
+    except Exception as error:
+        from hsmvault.telemetry.logs import describe, frames
+
+        # Not Python's own report: the message of an exception may hold what must not be shown.
+        print(
+            f"hsmvault: unexpected failure: {describe(error)}",
+            *frames(error.__traceback__),
+            sep="\n  ",
+            file=sys.stderr,
+        )
+        return 1
+
+
+def _dev(options: argparse.Namespace) -> int:
+    from hsmvault.cli.dev import DevOptions, run_dev
+    from hsmvault.cli.hosts import HOSTS_FILE
+
+    return run_dev(
+        DevOptions(
+            data_dir=options.data_dir,
+            port=options.port,
+            workers=options.workers,
+            suffix=options.suffix,
+            trust_issuer=tuple(options.trust_issuer),
+            hosts=None if options.no_hosts else HOSTS_FILE,
+        )
+    )
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from hsmvault.cli.serve import run_serve
+
+    return run_serve(options.config)
+
+
+def _worker(options: argparse.Namespace) -> int:
+    from hsmvault.cli import worker
+    from hsmvault.cli.application import load
+
+    return worker.main(options.line, load)
+
+
+def _init(options: argparse.Namespace) -> int:
+    from hsmvault.cli import admin
+    from hsmvault.cli.hardening import harden
+
+    harden()
+    return admin.initialize(options.config)
+
+
+def _migrate(options: argparse.Namespace) -> int:
+    from hsmvault.cli import admin
+
+    return admin.migrate(options.config)
+
+
+def _check(options: argparse.Namespace) -> int:
+    from hsmvault.cli import admin
+    from hsmvault.cli.hardening import harden
+
+    harden()
+    return admin.check(options.config)
+
+
+def _env(options: argparse.Namespace) -> int:
+    from hsmvault.cli import admin
+
+    return admin.print_environment(options.data_dir)
+
+
+def _audit_verify(_: argparse.Namespace) -> int:
+    from hsmvault.cli import admin
+
+    return admin.verify_audit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hsmvault", description="A key service in front of an HSM that speaks the Azure Key Vault API."
+    )
+    parser.add_argument("--version", action="version", version=f"hsmvault {version('hsmvault')}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    dev = commands.add_parser("dev", help="run an embedded instance on this machine, for development")
+    _add_data_dir(dev)
+    dev.add_argument("--port", type=_port, default=8443, metavar="N", help="TLS port; the next two are used too (8443)")
+    dev.add_argument("--workers", type=_workers, default=0, metavar="N", help="worker processes (one per core)")
+    dev.add_argument("--suffix", type=_suffix, default="localhost", metavar="NAME", help="of every host (localhost)")
+    dev.add_argument(
+        "--trust-issuer",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="one more OIDC issuer: an [[issuers]] table as in conf/hsmvault.toml",
+    )
+    dev.add_argument("--no-hosts", action="store_true", help="leave the hosts file alone")
+    dev.set_defaults(command=_dev)
+
+    env = commands.add_parser("env", help='variables of a running instance: eval "$(hsmvault env)"')
+    _add_data_dir(env)
+    env.set_defaults(command=_env)
+
+    for name, command, text in (
+        ("serve", _serve, "run in production"),
+        ("init", _init, "prepare a security world on the configured token"),
+        ("migrate", _migrate, "move the database to this version's schema"),
+        ("check", _check, "say what a start would be refused for"),
+    ):
+        one = commands.add_parser(name, help=text)
+        one.add_argument("--config", type=Path, required=True, metavar="FILE", help="conf/hsmvault.toml explains it")
+        one.set_defaults(command=command)
+
+    audit = commands.add_parser("audit", help="the audit log").add_subparsers(metavar="COMMAND", required=True)
+    verify = audit.add_parser("verify", help="check a log")
+    verify.add_argument("files", nargs="*", type=Path, metavar="FILE")
+    verify.add_argument("--public-key", type=Path, metavar="FILE")
+    _add_data_dir(verify)
+    verify.set_defaults(command=_audit_verify)
+
+    worker = commands.add_parser("worker")  # without help: not listed, the supervisor's own
+    worker.add_argument("line", type=int)
+    worker.set_defaults(command=_worker)
+    return parser
+
+
+def _add_data_dir(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(os.environ.get("HSMVAULT_DATA_DIR") or ".hsmvault"),
+        metavar="DIR",
+        help="where everything of the instance lies (.hsmvault, variable HSMVAULT_DATA_DIR)",
+    )
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _HIGHEST_PORT:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a port from 1 to {_HIGHEST_PORT}")
+    return int(text)
+
+
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 256:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to 256")
+    return int(text)
+
+
+def _suffix(text: str) -> str:
+    lowered = text.lower().rstrip(".")
+    if len(lowered) > 200 or not _SUFFIX.fullmatch(lowered):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a domain name")
+    return lowered

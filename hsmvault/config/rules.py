@@ -1,0 +1,104 @@
+"""Rules that concern more than one key. Each returns the place of the mistake and a sentence."""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from hsmvault.config.lines import Place
+from hsmvault.config.settings import Settings, TrustedIssuer
+
+
+class Broken(NamedTuple):
+    place: Place
+    reason: str
+
+
+def broken_rules(settings: Settings) -> Broken | None:
+    """The first rule that is broken, or None."""
+    return next((broken for rule in _RULES for broken in rule(settings)), None)
+
+
+def missing_for_serve(settings: Settings) -> list[str]:
+    """What `hsmvault serve` cannot do without and the embedded default brings along; sentences."""
+    missing: list[str] = []
+    if settings.server.certificate_file is None or settings.server.key_file is None:
+        missing.append("server.certificate_file and server.key_file are missing: the TLS certificate and its key")
+    if settings.hsm.pin_file is None and not settings.hsm.pin_env:
+        missing.append("hsm.pin_file or hsm.pin_env is missing: where the PIN of the token comes from")
+    if not settings.issuers and not settings.login.enabled:
+        missing.append("nobody could log in: add an [[issuers]] table, or set login.enabled")
+    return missing
+
+
+def _ports(settings: Settings) -> Iterator[Broken]:
+    used: dict[int, str] = {settings.server.port: "server.port"}
+    others = [("metrics", "port", settings.metrics_port)] if settings.metrics.enabled else []
+    if settings.login.managed_identities:
+        others.append(("login", "identity_port", settings.identity_port))
+    for table, key, port in others:
+        if port > 65_535:
+            yield Broken((table, key), f"port {port} (it follows from server.port) does not exist; set it")
+        if port in used:
+            yield Broken((table, key), f"port {port} is already the one of {used[port]}")
+        used[port] = f"{table}.{key}"
+
+
+def _pairs(settings: Settings) -> Iterator[Broken]:
+    server, hsm = settings.server, settings.hsm
+    if (server.certificate_file is None) != (server.key_file is None):
+        given, other = ("certificate_file", "key_file") if server.key_file is None else ("key_file", "certificate_file")
+        yield Broken(("server", given), f"it needs server.{other}")
+    if hsm.pin_file is not None and hsm.pin_env:
+        yield Broken(("hsm", "pin_env"), "the PIN comes from one place: hsm.pin_file is set too")
+    if hsm.so_pin_file is not None and hsm.so_pin_env:
+        yield Broken(("hsm", "so_pin_env"), "the PIN comes from one place: hsm.so_pin_file is set too")
+
+
+def _issuers(settings: Settings) -> Iterator[Broken]:
+    seen: set[str] = set()
+    for index, issuer in enumerate(settings.issuers):
+        place: Place = ("issuers", index)
+        if (issuer.jwks_file is None) == (not issuer.jwks_uri):
+            yield Broken(place, "the key set comes from one place: give either jwks_file or jwks_uri")
+        if (issuer.tenant is None) == (not issuer.tenant_claim):
+            yield Broken(place, "give either tenant (a fixed GUID) or tenant_claim (the claim that names it)")
+        if not any((issuer.audiences.vault, issuer.audiences.managedhsm, issuer.audiences.management)):
+            yield Broken((*place, "audiences"), "no plane has an audience, so that no token would be accepted")
+        yield from _addresses(issuer, place)
+        for iss in issuer.issuers:
+            if iss in seen:
+                yield Broken((*place, "issuer"), f"'{iss}' stands in another [[issuers]] table too")
+            seen.add(iss)
+
+
+def _addresses(issuer: TrustedIssuer, place: Place) -> Iterator[Broken]:
+    for key, address in (("jwks_uri", issuer.jwks_uri), ("authorization", issuer.authorization)):
+        if not address:
+            continue
+        try:
+            parts = urlsplit(address)
+        except ValueError:
+            yield Broken((*place, key), "this is not a URL")
+            continue
+        if parts.scheme != "https" or not parts.hostname or parts.username is not None:
+            yield Broken((*place, key), "this must be an https URL without a user name")
+    if issuer.ca_file is not None and not issuer.jwks_uri:
+        yield Broken((*place, "ca_file"), "it is for the TLS of jwks_uri, which is not set")
+
+
+def _names(settings: Settings) -> Iterator[Broken]:
+    rules: set[tuple[str, str]] = set()
+    for index, rule in enumerate(settings.network.containers):
+        if (rule.kind, rule.name) in rules:
+            yield Broken(("network", "containers", index, "name"), f"'{rule.name}' has rules already")
+        rules.add((rule.kind, rule.name))
+    vaults: set[str] = set()
+    for index, vault in enumerate(settings.containers):
+        if vault.name in vaults:
+            yield Broken(("containers", index, "name"), f"'{vault.name}' is declared already")
+        vaults.add(vault.name)
+        if vault.authorization == "rbac" and vault.access_policies:
+            yield Broken(("containers", index, "access_policies"), 'they have no effect under authorization = "rbac"')
+
+
+_RULES: tuple[Callable[[Settings], Iterator[Broken]], ...] = (_ports, _pairs, _issuers, _names)

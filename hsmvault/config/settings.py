@@ -1,0 +1,279 @@
+"""What there is to set. conf/hsmvault.toml explains every key, and a test keeps the two together.
+
+A key that is absent has the value below, which is safe and works on one machine. Rules that concern more than one key
+stand in rules.py. Values are as the file has them; what is derived from them are properties.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import Meta
+
+from hsmvault.config.layout import Layout
+from hsmvault.config.names import Names
+
+Port = Annotated[int, Meta(ge=1, le=65_535)]
+DerivedPort = Annotated[int, Meta(ge=0, le=65_535)]  # 0: follows from server.port
+Seconds = Annotated[float, Meta(gt=0, le=86_400 * 365)]
+WholeSeconds = Annotated[int, Meta(ge=1, le=86_400 * 365)]
+Count = Annotated[int, Meta(ge=1)]
+Text = Annotated[str, Meta(min_length=1)]
+ContainerName = Annotated[str, Meta(pattern=r"^[a-z](-?[a-z0-9])+$", min_length=3, max_length=24)]
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
+Permissions = tuple[Annotated[str, Meta(pattern=r"^[a-z]+$")], ...]
+
+
+class Guid(str):
+    """A GUID in lower case, with hyphens."""
+
+    __slots__ = ()
+
+
+class Cidr(str):
+    """An address, or a range in CIDR notation without host bits. IPv4 is never written as IPv6."""
+
+    __slots__ = ()
+
+
+class Address(str):
+    """An IPv4 or IPv6 address to listen on, without a zone."""
+
+    __slots__ = ()
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One table of the file."""
+
+
+class Server(Table, frozen=True, kw_only=True):
+    data_dir: Path = Path("/var/lib/hsmvault")
+    suffix: Annotated[str, Meta(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$")] = (
+        "localhost"
+    )
+    port: Port = 8443
+    public_port: DerivedPort = 0
+    workers: Annotated[int, Meta(ge=0, le=256)] = 0
+    addresses: Annotated[tuple[Address, ...], Meta(min_length=1)] = (Address("127.0.0.1"), Address("::1"))
+    trusted_proxies: tuple[Cidr, ...] = ()
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+    stop_seconds: Seconds = 10.0
+
+
+class Limits(Table, frozen=True, kw_only=True):
+    body_bytes: Annotated[int, Meta(ge=1024)] = 1_048_576
+    header_bytes: Annotated[int, Meta(ge=4096, le=1_048_576)] = 32_768
+    handshake_seconds: Seconds = 30.0
+    header_seconds: Seconds = 30.0
+    body_seconds: Seconds = 30.0
+    idle_seconds: Seconds = 120.0
+    connections: Count = 4096
+
+
+class Hsm(Table, frozen=True, kw_only=True):
+    module: Path = Path("/usr/lib/softhsm/libsofthsm2.so")
+    profile: Text = "softhsm"
+    token_label: Text = "hsmvault"  # noqa: S105 - the label of a PKCS#11 token, not a secret
+    pin_file: Path | None = None
+    pin_env: str = ""
+    so_pin_file: Path | None = None
+    so_pin_env: str = ""
+    softhsm_conf: Path | None = None
+
+    @property
+    def profile_path(self) -> Path:
+        """A plain name is one of the profiles that come with hsmvault; anything with a slash is a file."""
+        if "/" in self.profile:
+            return Path(self.profile)
+        return Path(__file__).resolve().parents[2] / "conf" / "hsm" / f"{self.profile}.toml"
+
+
+class Store(Table, frozen=True, kw_only=True):
+    url: str = ""
+    poll_seconds: Seconds = 0.25
+
+
+class Audit(Table, frozen=True, kw_only=True):
+    directory: Path | None = None
+    durability: Literal["written", "synced"] = "written"
+    rotate_bytes: Annotated[int, Meta(ge=65_536)] = 268_435_456
+
+
+class Login(Table, frozen=True, kw_only=True):
+    enabled: bool = False
+    token_seconds: Annotated[int, Meta(ge=300, le=86_400)] = 3600
+    identity_token_seconds: Annotated[int, Meta(ge=300, le=86_400)] = 86_400
+    signing_key_days: Annotated[int, Meta(ge=1)] = 90
+    managed_identities: bool = False
+    identity_port: DerivedPort = 0
+
+
+class Audiences(Table, frozen=True, kw_only=True):
+    """Per plane, the exact values of `aud` that are accepted."""
+
+    vault: tuple[Text, ...] = ()
+    managedhsm: tuple[Text, ...] = ()
+    management: tuple[Text, ...] = ()
+
+
+class TrustedIssuer(Table, frozen=True, kw_only=True):
+    """One issuer of bearer tokens. Exactly one of jwks_file and jwks_uri, and of tenant and tenant_claim."""
+
+    issuer: Text | Annotated[tuple[Text, ...], Meta(min_length=1)]
+    jwks_file: Path | None = None
+    jwks_uri: str = ""
+    ca_file: Path | None = None
+    algorithms: Annotated[tuple[Algorithm, ...], Meta(min_length=1)] = ("RS256",)
+    audiences: Audiences = Audiences()
+    tenant: Guid | None = None
+    tenant_claim: str = ""
+    principal_claim: Text = "oid"
+    application_claims: tuple[Text, ...] = ("appid", "azp")
+    groups_claim: str = "groups"
+    authorization: str = ""
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """Exact values of `iss`."""
+        return (self.issuer,) if isinstance(self.issuer, str) else self.issuer
+
+
+class ApiVersions(Table, frozen=True, kw_only=True):
+    newer: Literal["serve", "refuse"] = "serve"
+
+
+class Custody(Table, frozen=True, kw_only=True):
+    hard: Literal["wrapped", "resident"] = "wrapped"
+    soft: bool = True
+    loaded_keys: Annotated[int, Meta(ge=0)] = 0
+    data_key_seconds: WholeSeconds = 300
+    rsa_oaep_256: Literal["fallback", "refuse"] = "fallback"
+
+
+class ContainerRules(Table, frozen=True, kw_only=True):
+    """Firewall rules of one container."""
+
+    name: ContainerName
+    kind: Literal["vault", "pool"] = "vault"
+    default_action: Literal["allow", "deny"] = "deny"
+    ip_rules: tuple[Cidr, ...] = ()
+    public_access: bool = True
+
+
+class Network(Table, frozen=True, kw_only=True):
+    containers: tuple[ContainerRules, ...] = ()
+
+
+class AccessPolicyEntry(Table, frozen=True, kw_only=True):
+    tenant: Guid
+    object_id: Guid
+    application_id: Guid | None = None
+    keys: Permissions = ()
+    secrets: Permissions = ()
+    certificates: Permissions = ()
+
+
+class RoleAssignmentEntry(Table, frozen=True, kw_only=True):
+    principal: Guid
+    role: Text
+
+
+class DeclaredVault(Table, frozen=True, kw_only=True):
+    """A vault that is created at start when it is not there; an existing one is left as it is."""
+
+    name: ContainerName
+    tenant: Guid
+    subscription: Guid = Guid("00000000-0000-0000-0000-000000000001")
+    resource_group: Text = "hsmvault"
+    location: Text = "local"
+    authorization: Literal["rbac", "access-policies"] = "rbac"
+    premium: bool = True
+    retention_days: Annotated[int, Meta(ge=7, le=90)] = 90
+    purge_protection: bool = False
+    access_policies: tuple[AccessPolicyEntry, ...] = ()
+    role_assignments: tuple[RoleAssignmentEntry, ...] = ()
+
+
+class MetricsListener(Table, frozen=True, kw_only=True):
+    enabled: bool = True
+    address: Address = Address("127.0.0.1")
+    port: DerivedPort = 0
+
+
+class Log(Table, frozen=True, kw_only=True):
+    level: Literal["debug", "info", "warning", "error"] = "info"
+
+
+class Settings(Table, frozen=True, kw_only=True):
+    """The whole file. dev is not a key of it: only `hsmvault dev` sets it."""
+
+    server: Server = Server()
+    limits: Limits = Limits()
+    hsm: Hsm = Hsm()
+    store: Store = Store()
+    audit: Audit = Audit()
+    login: Login = Login()
+    issuers: tuple[TrustedIssuer, ...] = ()
+    api_versions: ApiVersions = ApiVersions()
+    custody: Custody = Custody()
+    network: Network = Network()
+    containers: tuple[DeclaredVault, ...] = ()
+    metrics: MetricsListener = MetricsListener()
+    log: Log = Log()
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(self.server.data_dir)
+
+    @property
+    def names(self) -> Names:
+        """Host names and URLs, as clients see them."""
+        return Names(self.server.suffix, self.server.public_port or self.server.port)
+
+    @property
+    def workers(self) -> int:
+        """One per core that this process may use, unless configured."""
+        return self.server.workers or len(os.sched_getaffinity(0))
+
+    @property
+    def identity_port(self) -> int:
+        return self.login.identity_port or self.server.port + 1
+
+    @property
+    def metrics_port(self) -> int:
+        return self.metrics.port or self.server.port + 2
+
+    @property
+    def store_url(self) -> str:
+        return self.store.url or f"sqlite:///{self.layout.database.absolute()}"
+
+    @property
+    def audit_directory(self) -> Path:
+        return self.audit.directory or self.layout.audit
+
+
+def decode_text(kind: type, value: object) -> object:
+    """msgspec's hook for the types above that are written as strings. Raises ValueError with a reason."""
+    if not isinstance(value, str):
+        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
+    if kind is Path:
+        if not value or "\0" in value:
+            raise ValueError("Expected a path")
+        return Path(value)
+    if kind is Guid:
+        return Guid(UUID(value))
+    if kind is Cidr:
+        network = ipaddress.ip_network(value, strict=True)
+        if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped is not None:
+            raise ValueError("An IPv4 range is written as IPv4")
+        return Cidr(value)
+    if kind is Address:
+        address = ipaddress.ip_address(value)
+        if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
+            raise ValueError("A zone is not taken")
+        return Address(value)
+    raise NotImplementedError(kind)

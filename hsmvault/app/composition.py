@@ -46,7 +46,7 @@ from hsmvault.store.database import Database
 from hsmvault.telemetry.logs import request_id
 from hsmvault.telemetry.metrics import Metrics
 from hsmvault.wire import failures
-from hsmvault.wire.data_plane import VaultPlane
+from hsmvault.wire.data_plane import BodyLimits, VaultPlane
 from hsmvault.wire.door import Door
 from hsmvault.wire.hosts import Hosts, Plane
 from hsmvault.wire.keys import KeyHandlers
@@ -163,6 +163,7 @@ async def _services(
         base.clock,
         _authorities(settings),
         Observation(base.metrics, base.clock).call,
+        BodyLimits(settings.limits.body_bytes, settings.limits.body_seconds),
     )
     tenant_id = await _default_tenant(base.database)
     authority = f"{names.login}/{tenant_id}"

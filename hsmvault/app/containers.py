@@ -1,7 +1,7 @@
 """Containers that the configuration declares, until the management plane makes them; and their firewall rules.
 
-A vault is created at start when it is not there; an existing one keeps its settings, except for its network rules,
-which follow the configuration at every start.
+A vault is created at start when it is not there; an existing one keeps its settings, except for its network rules and
+whether it takes soft keys, which follow the configuration at every start.
 """
 
 from dataclasses import replace
@@ -35,8 +35,9 @@ async def declare_containers(
         rules = {(rule.kind, rule.name): rule for rule in settings.network.containers}
         for container in await containers.list_all(tx):
             network = _network(rules.pop((container.kind.value, container.name), None))
-            if network != container.network:
-                await containers.update(tx, replace(container, network=network))
+            wanted = replace(container, network=network, software_keys=settings.custody.soft)
+            if wanted != container:
+                await containers.update(tx, wanted)
             names = settings.names
             is_vault = container.kind is ContainerKind.VAULT
             hosts.append(names.vault_host(container.name) if is_vault else names.pool_host(container.name))

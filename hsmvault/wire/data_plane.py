@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from aiohttp.web import BaseRequest
@@ -23,8 +24,15 @@ from hsmvault.wire.routes import Match, Router
 from hsmvault.wire.versions import ApiVersions, is_since
 
 LOG = logging.getLogger("hsmvault.wire")
-_LONGEST_BODY_BYTES = 64 * 1024  # the largest key body is an imported RSA-4096 key, about 6 KiB
 _LONGEST_RESTORE_BYTES = 16 * 1024 * 1024  # a backup of 500 versions
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """largest_bytes: of a request body, backups apart. seconds: until it has to be there as a whole."""
+
+    largest_bytes: int = 1024 * 1024
+    seconds: float = 30.0
 
 
 class Containers(Protocol):
@@ -46,6 +54,7 @@ class VaultPlane:
         clock: Clock,
         authority_of: Callable[[str], str],
         observe: Callable[[Call], None],
+        limits: BodyLimits,
     ) -> None:
         self._containers = containers
         self._pipeline = pipeline
@@ -54,6 +63,7 @@ class VaultPlane:
         self._clock = clock
         self._authority_of = authority_of
         self._observe = observe
+        self._limits = limits
         self._router = Router(ContainerKind.VAULT)
 
     async def handle(
@@ -118,7 +128,8 @@ class VaultPlane:
         handler = self._handlers.get(operation.name)
         if handler is None:
             raise NotBuilt(f"The operation {operation.name} is not served yet.")
-        longest = _LONGEST_RESTORE_BYTES if operation.name.startswith("restore_") else _LONGEST_BODY_BYTES
+        limits = self._limits
+        longest = _LONGEST_RESTORE_BYTES if operation.name.startswith("restore_") else limits.largest_bytes
         return await handler(
             KeyRequest(
                 container=call.container,
@@ -126,7 +137,7 @@ class VaultPlane:
                 name=match.name,
                 version=None if match.version is None else match.version.lower(),
                 query=query,
-                body=await read_body(request, longest),
+                body=await read_body(request, longest, limits.seconds),
                 api_version=call.api_version,
             )
         )

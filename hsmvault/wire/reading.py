@@ -6,12 +6,10 @@ from aiohttp.web import BaseRequest
 
 from hsmvault.errors import BadRequest, TooLarge
 
-_BODY_SECONDS = 30.0
 
-
-async def read_body(request: BaseRequest, longest_bytes: int) -> bytes:
-    """Raises TooLarge before more than longest_bytes are kept, BadRequest for a body that does not arrive in time, and
-    for a coded one: what inflates has no honest size."""
+async def read_body(request: BaseRequest, longest_bytes: int, seconds: float) -> bytes:
+    """Raises TooLarge before more than longest_bytes are kept, BadRequest for a body that does not arrive in so many
+    seconds, and for a coded one: what inflates has no honest size."""
     if not request.body_exists:
         return b""
     if request.headers.get("Content-Encoding", "identity") != "identity":
@@ -24,7 +22,7 @@ async def read_body(request: BaseRequest, longest_bytes: int) -> bytes:
     parts: list[bytes] = []
     size = 0
     try:
-        async with asyncio.timeout(_BODY_SECONDS):
+        async with asyncio.timeout(seconds):
             while part := await content.readany():
                 size += len(part)
                 if size > longest_bytes:

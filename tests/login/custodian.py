@@ -1,0 +1,72 @@
+"""A Custodian in memory, for speed: the same protocol and refusals, with keys that `cryptography` made beforehand."""
+
+from dataclasses import dataclass, field
+from itertools import count
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from hsmvault.custody.protocols import Binding, CustodyClass, HeldKey, PrivateKeyMaterial
+from hsmvault.errors import Unavailable
+from hsmvault.model.algorithms import EncryptionAlgorithm, KeySpec, SignatureAlgorithm
+
+
+@dataclass
+class MemoryHandle:
+    owner: "MemoryCustodian"
+    held: HeldKey
+    binding: Binding
+
+    async def sign(self, algorithm: SignatureAlgorithm, digest: bytes) -> bytes:
+        assert algorithm.name == "RS256"
+        assert len(digest) == 32
+        if self.owner.is_out:
+            raise Unavailable("The HSM is not available.", retry_after_seconds=7)
+        binding, key = self.owner.keys[self.held.reference]
+        if binding != self.binding:
+            raise Unavailable("The key cannot be used.", detail="not its row")
+        self.owner.signatures += 1
+        return key.sign(digest, PKCS1v15(), Prehashed(SHA256()))
+
+    async def decrypt(self, algorithm: EncryptionAlgorithm, ciphertext: bytes) -> bytes:
+        raise NotImplementedError
+
+
+@dataclass
+class MemoryCustodian:
+    """spare: RSA-2048 keys that generate() hands out one after the other. is_out: the HSM is out of reach."""
+
+    spare: list[rsa.RSAPrivateKey]
+    custody: CustodyClass = CustodyClass.WRAPPED
+    keys: dict[bytes, tuple[Binding, rsa.RSAPrivateKey]] = field(default_factory=dict)
+    destroyed: list[Binding] = field(default_factory=list)
+    is_out: bool = False
+    signatures: int = 0
+    _numbers: count = field(default_factory=count)
+
+    async def generate(self, spec: KeySpec, binding: Binding) -> HeldKey:
+        assert spec == KeySpec.rsa(2048)
+        if self.is_out:
+            raise Unavailable("The HSM is not available.")
+        number = next(self._numbers)
+        key = self.spare[number % len(self.spare)]
+        reference = b"\x01" + number.to_bytes(4, "big")
+        self.keys[reference] = (binding, key)
+        public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        return HeldKey(self.custody, spec, public, reference)
+
+    async def admit(self, material: PrivateKeyMaterial, binding: Binding) -> HeldKey:
+        raise NotImplementedError
+
+    def open(self, held: HeldKey, binding: Binding) -> MemoryHandle:
+        return MemoryHandle(self, held, binding)
+
+    async def rebind(self, held: HeldKey, source: Binding, target: Binding) -> HeldKey:
+        raise NotImplementedError
+
+    async def destroy(self, held: HeldKey, binding: Binding) -> None:
+        self.keys.pop(held.reference, None)
+        self.destroyed.append(binding)

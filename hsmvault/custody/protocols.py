@@ -115,9 +115,9 @@ class Custodian(Protocol):
         ...
 
     async def pack(self, held: HeldKey, binding: Binding) -> bytes:
-        """The key for a backup: opaque, and for soft keys the private key itself, so it goes nowhere but into a sealed
-        backup blob (backup.py). Fails like open() when the key is not bound to this binding. Raises BadRequest when
-        the key cannot leave its token."""
+        """The key for a backup: opaque, still protected by the world key or the system key, and complete: it needs no
+        row of the container that it came from. Fails like the first use when the key is not bound to this binding.
+        Raises BadRequest when the key cannot leave its token, Unavailable, Throttled."""
         ...
 
     async def unpack(self, spec: KeySpec, public: bytes, packed: bytes, source: Binding, target: Binding) -> HeldKey:
@@ -135,7 +135,10 @@ class Custodian(Protocol):
 class SystemKey(Protocol):
     """The key at the root of everything sealed: AES-256, made in the HSM, never extractable."""
 
-    id: str
+    @property
+    def id(self) -> str:
+        """Stored beside everything that it sealed."""
+        ...
 
     async def seal(self, plaintext: bytes, bound_to: bytes) -> bytes:
         """AES-256-GCM inside the token; at most 4 KiB (data keys). Returns IV || ciphertext || tag."""

@@ -64,7 +64,10 @@ class MemoryCustodian:
     def open(self, held: HeldKey, binding: Binding) -> MemoryHandle:
         return MemoryHandle(self, held, binding)
 
-    async def rebind(self, held: HeldKey, source: Binding, target: Binding) -> HeldKey:
+    async def pack(self, held: HeldKey, binding: Binding) -> bytes:
+        raise NotImplementedError
+
+    async def unpack(self, spec: KeySpec, public: bytes, packed: bytes, source: Binding, target: Binding) -> HeldKey:
         raise NotImplementedError
 
     async def destroy(self, held: HeldKey, binding: Binding) -> None:

@@ -1,0 +1,203 @@
+"""Hard keys, resident: token objects that never leave, for worlds that are configured so or cannot lock a world key.
+
+No backup: pack is refused. The caller reserves its row first (state "creating") and commits after the key is made;
+a crash in between leaves an object without a row, which unclaimed() reports and nobody destroys by guess.
+
+Creating token objects and searching exclude each other in this process: SoftHSM 2.6.1 fails now and then when both
+run at once, and leaves an orphan (softhsm/SoftHSMv2#573).
+"""
+
+import threading
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+import msgspec
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
+
+from hsmvault.clock import Identifiers
+from hsmvault.custody.loaded import LoadedKeys
+from hsmvault.custody.protocols import Binding, CustodyClass, HeldKey, KeyHandle, PrivateKeyMaterial
+from hsmvault.custody.steps import Steps, cache_name, destroy_quietly, spec_bytes, translated, unusable
+from hsmvault.custody.token_key import TokenKey
+from hsmvault.custody.world import World, same_mac, world_mac
+from hsmvault.errors import BadRequest, CiphertextRefused
+from hsmvault.hsm import objects, token_objects
+from hsmvault.hsm.objects import Stay
+from hsmvault.hsm.pairwise import PairwiseFailed, prove
+from hsmvault.hsm.returncodes import ModuleError, WrongAttributes
+from hsmvault.hsm.work import KeyObject, WorkSession
+from hsmvault.hsm.world_keys import CANARY_MESSAGE
+from hsmvault.model.algorithms import KeySpec
+
+FORMAT = 1
+LABEL = "hsmvault key"
+_PURPOSE = "resident key"
+_TRANSPORT_KEY_BYTES = 32
+_ID_BYTES = 16
+
+
+class ResidentReference(msgspec.Struct, frozen=True, array_like=True):
+    """HeldKey.reference as MessagePack. token_id: CKA_ID. mac: 32 bytes over binding, spec, public key and id."""
+
+    format: int
+    token_id: bytes
+    mac: bytes
+
+
+class ResidentCustodian:
+    """Implements Custodian for CustodyClass.RESIDENT. The world's first token holds the keys."""
+
+    custody = CustodyClass.RESIDENT
+
+    def __init__(self, world: World, identifiers: Identifiers, *, fault: Callable[[str], None] | None = None) -> None:
+        """fault: see Steps."""
+        self.world = world
+        self.token = world.tokens[0]
+        self.loaded = (LoadedKeys(self.token, None),)
+        self._identifiers = identifiers
+        self._creating = threading.Lock()
+        self._step = Steps(fault)
+
+    async def generate(self, spec: KeySpec, binding: Binding) -> HeldKey:
+        """See Custodian. A token object takes 2 to 125 ms to write: always in the generating thread."""
+        objects.require_served(self.token.profile, spec)
+        stay = self._stay()
+
+        def job(work: WorkSession) -> HeldKey:
+            with self._creating:
+                pair = self._step("generate", lambda: objects.generate_pair(work, spec, stay))
+            return self._keep(work, pair.private, stay, spec, pair.public, binding)
+
+        return await translated(self.token.make, job)
+
+    async def admit(self, material: PrivateKeyMaterial, binding: Binding) -> HeldKey:
+        """See Custodian. The key is opened as a session object first: a refused C_UnwrapKey leaves an unlabelled
+        object behind on SoftHSM 2.6.1, and that one dies with its session.
+        """
+        spec, public = material.spec, material.public
+        objects.require_served(self.token.profile, spec)
+        stay = self._stay()
+        transport = self._identifiers.random(_TRANSPORT_KEY_BYTES)
+
+        def job(work: WorkSession) -> HeldKey:
+            wrapped = aes_key_wrap_with_padding(transport, material.pkcs8)
+            key = self._step("transport", lambda: objects.create_transport_key(work, transport))
+            try:
+                trial = objects.unwrap_private(work, key, wrapped, spec, objects.WORKING_COPY, public)
+                try:
+                    prove(work, trial, spec, public)
+                finally:
+                    destroy_quietly(trial)
+                with self._creating:
+                    private = self._step(
+                        "admit", lambda: objects.unwrap_private(work, key, wrapped, spec, stay, public)
+                    )
+            finally:
+                self._step("destroy transport", lambda: destroy_quietly(key))
+            return self._keep(work, private, stay, spec, public, binding)
+
+        try:
+            return await translated(self.token.make_of, job)
+        except CiphertextRefused as error:
+            raise BadRequest("The key cannot be imported.", detail=error.detail) from error
+
+    def open(self, held: HeldKey, binding: Binding) -> KeyHandle:
+        """See Custodian."""
+        assert held.custody is CustodyClass.RESIDENT
+        return TokenKey(
+            self.loaded,
+            self.world.unpadders,
+            held.spec,
+            cache_name(held, binding),
+            lambda work: self._load(work, held, binding),
+        )
+
+    async def pack(self, held: HeldKey, binding: Binding) -> bytes:
+        """Never: the key cannot leave, so no backup of it exists."""
+        raise BadRequest("The key is resident in the HSM and cannot be backed up or restored.")
+
+    async def unpack(self, spec: KeySpec, public: bytes, packed: bytes, source: Binding, target: Binding) -> HeldKey:
+        """Never; see pack."""
+        raise BadRequest("The key is resident in the HSM and cannot be backed up or restored.")
+
+    async def destroy(self, held: HeldKey, binding: Binding) -> None:
+        """See Custodian."""
+        reference = _decode(held)
+        for loaded in self.loaded:
+            loaded.forget(cache_name(held, binding))
+
+        def job(work: WorkSession) -> None:
+            with self._creating:
+                if not self._step("destroy", lambda: token_objects.destroy_private(work, reference.token_id)):
+                    _require_token(work)
+
+        await translated(self.token.load, job)
+
+    async def unclaimed(self, known: Collection[bytes]) -> list[bytes]:
+        """CKA_IDs of keys in the token that are not in `known`: for a report; they may belong to somebody else."""
+
+        def job(work: WorkSession) -> list[bytes]:
+            with self._creating:
+                return [one for one in token_objects.private_ids(work) if one not in known]
+
+        return await translated(self.token.load, job)
+
+    @staticmethod
+    def token_id(held: HeldKey) -> bytes:
+        """The CKA_ID of a held key, for unclaimed(). Raises Unavailable when the reference cannot be read."""
+        return _decode(held).token_id
+
+    # -- in the threads ---------------------------------------------------------------------------------------------
+
+    def _stay(self) -> Stay:
+        return Stay(token_id=self._identifiers.random(_ID_BYTES), label=LABEL)
+
+    def _keep(
+        self, work: WorkSession, private: KeyObject, stay: Stay, spec: KeySpec, public: bytes, binding: Binding
+    ) -> HeldKey:
+        """Prove the object, or destroy it."""
+        assert stay.token_id is not None
+        token_id = stay.token_id
+        try:
+            self._step("prove", lambda: prove(work, private, spec, public))
+            mac = self._step("mac", lambda: world_mac(work, _PURPOSE, _message(binding, spec, public, token_id)))
+        except (*ModuleError, PairwiseFailed):
+            with suppress(*ModuleError):
+                token_objects.destroy_private(work, token_id)
+            raise
+        return HeldKey(self.custody, spec, public, msgspec.msgpack.encode(ResidentReference(FORMAT, token_id, mac)))
+
+    def _load(self, work: WorkSession, held: HeldKey, binding: Binding) -> KeyObject:
+        reference = _decode(held)
+        message = _message(binding, held.spec, held.public, reference.token_id)
+        if not same_mac(world_mac(work, _PURPOSE, message), reference.mac):
+            raise unusable("the reference does not belong to its row, or was changed")
+        try:
+            with self._creating:
+                key = token_objects.find_private(work, held.spec, Stay(reference.token_id, LABEL))
+            if key is None:
+                raise unusable("the token does not show the key's object")
+            prove(work, key, held.spec, held.public)
+        except (WrongAttributes, PairwiseFailed) as error:
+            raise unusable(f"{type(error).__name__}: {error}") from error
+        return key
+
+
+def _require_token(work: WorkSession) -> None:
+    """Nothing was found: let the module's own error speak when it is the token that is gone."""
+    assert work.world is not None
+    world_mac(work, _PURPOSE, CANARY_MESSAGE)
+
+
+def _decode(held: HeldKey) -> ResidentReference:
+    try:
+        reference = msgspec.msgpack.decode(held.reference, type=ResidentReference)
+    except msgspec.MsgspecError as error:
+        raise unusable("the reference cannot be read") from error
+    if reference.format != FORMAT:
+        raise unusable(f"format {reference.format} of the reference is not known")
+    return reference
+
+
+def _message(binding: Binding, spec: KeySpec, public: bytes, token_id: bytes) -> bytes:
+    return binding.encode(bytes([FORMAT]), spec_bytes(spec), public, token_id)

@@ -1,0 +1,202 @@
+"""Acts of preparation, never of a running server: initialise a token, make the keys of a world.
+
+A locked, trusted world key. CKA_TRUSTED can be set by the security officer alone, whose session sees and makes only
+public objects, and a public token object would lie on SoftHSM's disk in the clear. So the key is made as a public
+*session* object under the officer's login, survives the change of login on the same session, and is copied by the
+user into a private token object with MODIFIABLE=0 as the last attribute. The key is never on disk in the clear and
+never outside the token. All steps block; PINs come as Pin, never on a command line.
+
+Source: PKCS#11 2.40, 5.4 (C_InitToken), 5.6 (C_Login), 10.1.2 (CKA_TRUSTED), 10.4 (CKA_UNWRAP_TEMPLATE).
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+
+import pkcs11
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
+
+from hsmvault.errors import HsmRefusal
+from hsmvault.hsm.module import Module, PinRefused, TokenSelector
+from hsmvault.hsm.objects import Template
+from hsmvault.hsm.pin import Pin
+from hsmvault.hsm.raw import CKU_SO, CKU_USER
+from hsmvault.hsm.returncodes import ModuleError, Verdict, describe, judge
+from hsmvault.hsm.work import WorkSession
+from hsmvault.hsm.world_keys import (
+    MAC_KEY,
+    SYSTEM_KEY,
+    WORLD_KEY,
+    WorldIds,
+    WorldKey,
+    nested_unwrap_template,
+    problems,
+)
+
+
+def initialise_token(module: Module, label: str, *, so_pin: Pin, user_pin: Pin) -> str:
+    """C_InitToken and C_InitPIN on a free slot. Returns the serial number of the new token.
+
+    label: at most 32 bytes. Refuses a label that a token has already. Not for real HSMs with a procedure of their
+    own. The module is initialised anew on the way: SoftHSM gives the token another slot then.
+    """
+    if len(label.encode()) > 32:
+        raise HsmRefusal("The token's label must be at most 32 bytes long.")
+    if any(token.label == label for token in module.tokens()):
+        raise HsmRefusal(f"A token '{label}' is there already; it is not initialised again.")
+    known = {token.serial for token in module.tokens()}
+    try:
+        module.raw.init_token(module.free_slot(), bytes(so_pin), label)
+        module.reinitialize()
+        token = next(t for t in module.tokens() if t.label == label and t.serial not in known)
+        session = module.raw.open_session(token.slot.slot_id)
+        try:
+            module.raw.login(session, CKU_SO, bytes(so_pin))
+            module.raw.init_pin(session, bytes(user_pin))
+            module.raw.logout(session)
+        finally:
+            module.raw.close_session(session)
+    except ModuleError as error:
+        raise HsmRefusal(f"The token cannot be initialised ({describe(error)}).") from error
+    return token.serial.decode(errors="replace")
+
+
+def create_world(
+    module: Module,
+    selector: TokenSelector,
+    *,
+    so_pin: Pin | None,
+    user_pin: Pin,
+    random: Callable[[int], bytes],
+    with_system_key: bool = True,
+) -> WorldIds:
+    """Make the keys of a world on a token and return their ids for the database.
+
+    so_pin: needed where the profile can lock a world key; without such a profile only resident custody is offered
+    and no world key is made. random: for the CKA_IDs.
+    Raises HsmRefusal when a PIN is refused (tried once), when the token holds a key of a world already, or when a
+    key does not come out as it must; nothing of a failed attempt that can be destroyed is left.
+    """
+    profile = module.profile
+    locked = profile.can_lock_world_key
+    if locked and so_pin is None:
+        raise HsmRefusal("The ceremony needs the security officer's PIN, because only the officer can trust a key.")
+    try:
+        token = module.find_token(selector)
+        session = module.open_session(token)
+    except pkcs11.NoSuchToken as error:
+        raise HsmRefusal(f"No token {selector} is there; initialise it first.") from error
+    except ModuleError as error:
+        raise HsmRefusal(f"The token {selector} gives no session ({describe(error)}).") from error
+    work = WorkSession(
+        lambda: module.open_session(token), session, generation=0, profile=profile, world=None, keeps_objects=True
+    )
+    made: list[pkcs11.Object] = []
+    try:
+        _login(module, work, CKU_USER, user_pin, "user")  # first: a wrong PIN or an old world ends it here
+        _refuse_existing(work)
+        system = SYSTEM_KEY if with_system_key and profile.aes_gcm else None
+        ids = WorldIds(
+            mac=random(16), world=random(16) if locked else None, system=random(16) if system is not None else None
+        )
+        if ids.world is not None and so_pin is not None:
+            module.raw.logout(work.session_handle)
+            made.append(_make_world_key(module, work, so_pin, user_pin, ids.world))
+        made.append(_generate(work, MAC_KEY, ids.mac))
+        if system is not None and ids.system is not None:
+            made.append(_generate(work, system, ids.system))
+        for key, found in zip((k for k in (WORLD_KEY if locked else None, MAC_KEY, system) if k), made, strict=True):
+            if wrong := problems(work, module.raw, key, found):
+                raise HsmRefusal(f"The token made the {key.name} otherwise than asked ({', '.join(wrong)}).")
+    except ModuleError as error:
+        _undo(made)
+        raise HsmRefusal(f"The token refuses a step of the ceremony ({describe(error)}).") from error
+    except HsmRefusal:
+        _undo(made)
+        raise
+    finally:
+        with suppress(*ModuleError):
+            module.raw.logout(work.session_handle)
+        with suppress(*ModuleError):
+            work.session.close()
+    return ids
+
+
+def _make_world_key(module: Module, work: WorkSession, so_pin: Pin, user_pin: Pin, token_id: bytes) -> pkcs11.Object:
+    """Officer makes a trusted public session object; user copies it into a private, unmodifiable token object."""
+    _login(module, work, CKU_SO, so_pin, "security officer")
+    nested = nested_unwrap_template()  # alive until the call has returned
+    final = WORLD_KEY.template(module.profile)
+    first = {
+        **final,
+        Attribute.TOKEN: False,
+        Attribute.PRIVATE: False,
+        Attribute.UNWRAP_TEMPLATE: nested,
+    }
+    for late in (Attribute.MODIFIABLE, Attribute.DESTROYABLE, Attribute.CLASS, Attribute.KEY_TYPE):
+        first.pop(late, None)
+    original = work.session.generate_key(
+        KeyType.AES,
+        256,
+        capabilities=0,  # type: ignore[arg-type]  # the stub wants MechanismFlag, which has no name for none
+        mechanism=Mechanism.AES_KEY_GEN,
+        template=first,
+    )
+    try:
+        module.raw.logout(work.session_handle)
+        _login(module, work, CKU_USER, user_pin, "user")
+        late_attributes: Template = {
+            Attribute.TOKEN: True,
+            Attribute.PRIVATE: True,
+            Attribute.ID: token_id,
+            Attribute.LABEL: WORLD_KEY.label,
+        }
+        if module.profile.destroyable:
+            late_attributes[Attribute.DESTROYABLE] = False
+        late_attributes[Attribute.MODIFIABLE] = False
+        return original.copy(late_attributes)
+    finally:
+        original.destroy()
+
+
+def _generate(work: WorkSession, key: WorldKey, token_id: bytes) -> pkcs11.Object:
+    template = {Attribute.ID: token_id, **key.template(work.profile)}
+    for given in (Attribute.CLASS, Attribute.KEY_TYPE):
+        template.pop(given)
+    is_aes = key.key_type is KeyType.AES
+    made: pkcs11.Object = work.session.generate_key(
+        key.key_type,
+        256,
+        capabilities=0,  # type: ignore[arg-type]  # as above
+        mechanism=Mechanism.AES_KEY_GEN if is_aes else Mechanism.GENERIC_SECRET_KEY_GEN,
+        template=template,
+    )
+    return made
+
+
+def _refuse_existing(work: WorkSession) -> None:
+    for key in (WORLD_KEY, MAC_KEY, SYSTEM_KEY):
+        search = {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: key.label}
+        if list(work.session.get_objects(search)):
+            raise HsmRefusal(
+                f"The token holds a {key.name} already; it is not overwritten, because everything that depends on it "
+                "would be lost. Use another token."
+            )
+
+
+def _login(module: Module, work: WorkSession, user: int, pin: Pin, who: str) -> None:
+    try:
+        module.raw.login(work.session_handle, user, bytes(pin))
+    except ModuleError as error:
+        if judge(error) is Verdict.PIN:
+            raise PinRefused(
+                f"The token refuses the PIN of the {who} ({describe(error)}). It was tried once; correct it before you "
+                "start again, because a token locks itself after a few wrong ones."
+            ) from error
+        raise
+
+
+def _undo(made: list[pkcs11.Object]) -> None:
+    """What DESTROYABLE=0 protects stays; the next ceremony then asks for another token."""
+    for found in made:
+        with suppress(*ModuleError):
+            found.destroy()

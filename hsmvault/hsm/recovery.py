@@ -1,0 +1,119 @@
+"""The ladder back from a lost session, login or token (one step up only when the one below has failed).
+
+    1  session dead                 another session, once more if the job may run twice (in the lane's thread: token.py)
+    2  login or handles lost,       drain, close every session, log in again: a new generation
+       and the canary fails
+    3  token gone                   drain every token of the module, C_Finalize, C_Initialize with locking, log in;
+                                    again and again, with growing pauses, for as long as it takes
+    4  a call hangs                 C_Finalize would crash with a thread inside: the process has to go
+    5  the PIN is refused           down for good; a token locks itself after a few wrong ones
+
+Zero objects found for a key that the database knows is a lost token, never a lost key: when SoftHSM's folder
+vanishes, searches find nothing without an error, and still do when it is back, until C_Initialize runs again.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from hsmvault.errors import HsmRefusal
+from hsmvault.hsm.module import Module, PinRefused
+from hsmvault.hsm.returncodes import ModuleError, describe
+from hsmvault.hsm.sessions import Generation, OpenSessions, in_thread
+from hsmvault.hsm.world_keys import WorldMissing
+
+T = TypeVar("T")
+Pause = Callable[[float], Awaitable[None]]
+
+
+class Hanging(Exception):
+    """A thread did not come out of the module in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Climber:
+    """What the ladder needs of a token. open: blocks, logs in once. attempt_failed: called before each pause."""
+
+    module: Module
+    open: Callable[[], OpenSessions]
+    attempt_failed: Callable[[str, float], None]
+    pause: Pause
+
+
+async def relogin(climber: Climber, old: Generation) -> OpenSessions | None:
+    """Step 2, after drain. Returns None when it did not help. Raises PinRefused, Hanging."""
+    async with climber.module.turn:
+        if climber.module.epoch != old.epoch:
+            return None  # another token's recovery has ended these sessions
+        await _bounded(climber, old.close_sessions)
+        return await _try_open(climber)
+
+
+async def until_back(climber: Climber, me: object, lost_epoch: int | None) -> OpenSessions:
+    """Step 3, after drain. lost_epoch: module.epoch when the token was lost; a later one means that another token's
+    recovery has initialised the module anew, so that opening is tried first.
+    Raises PinRefused, Hanging; otherwise returns when the token is back.
+    """
+    profile = climber.module.profile
+    seconds = profile.retry_seconds
+    while True:
+        async with climber.module.turn:
+            if lost_epoch is None or climber.module.epoch == lost_epoch:
+                await _reinitialize(climber, me)
+            lost_epoch = climber.module.epoch
+            sessions = await _try_open(climber)
+        if sessions is not None:
+            return sessions
+        await climber.pause(seconds)
+        seconds = min(2 * seconds, profile.retry_longest_seconds)
+
+
+async def drain(generation: Generation, seconds: float, *, refuse_queued: bool = True) -> None:
+    """Wait until no thread of the generation is inside the module. Raises Hanging."""
+    try:
+        async with asyncio.timeout(seconds):
+            await generation.drain(refuse_queued=refuse_queued)
+    except TimeoutError:
+        raise Hanging from None
+
+
+async def _reinitialize(climber: Climber, me: object) -> None:
+    """C_Finalize and C_Initialize, when everybody else is out. A module that does not start stays down till the next
+    attempt.
+    """
+    others = [tenant for tenant in climber.module.tenants if tenant is not me]
+    for other in others:
+        if not await other.step_out():
+            raise Hanging
+    try:
+        await _bounded(climber, climber.module.reinitialize)
+    except (*ModuleError, HsmRefusal) as error:
+        climber.attempt_failed(_reason(error), 0)
+    finally:
+        for other in others:
+            other.step_in()
+
+
+async def _try_open(climber: Climber) -> OpenSessions | None:
+    try:
+        return await _bounded(climber, climber.open)
+    except PinRefused:
+        raise
+    except (*ModuleError, HsmRefusal, WorldMissing) as error:
+        climber.attempt_failed(_reason(error), climber.module.profile.retry_seconds)
+        return None
+
+
+async def _bounded(climber: Climber, function: Callable[[], T]) -> T:
+    try:
+        async with asyncio.timeout(climber.module.profile.hang_seconds):
+            return await in_thread("hsm-recovery", function)
+    except TimeoutError:
+        raise Hanging from None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, WorldMissing):
+        return f"the {error} is not found"
+    return str(error) if isinstance(error, HsmRefusal) else describe(error)

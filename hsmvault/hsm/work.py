@@ -1,0 +1,141 @@
+"""A session with what it needs to work, and keys bound to it.
+
+A handle is good in all sessions of the process (profile: handles_shared), but a key object of python-pkcs11 belongs
+to the session that found it, costs 0.2 to 0.3 ms to make and asks for ten attributes. So keys travel as handle,
+type and generation, and are bound to the session of the moment by a class that has the operations and no state.
+
+A handle of another generation is refused *before* the call: after C_Finalize and C_Initialize handle numbers start
+again, and an old one silently names another key.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+import pkcs11
+from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, _pkcs11, types
+
+from hsmvault.hsm.profile import Profile
+from hsmvault.hsm.returncodes import ModuleError, StaleHandle
+
+
+class KeyInSession(Protocol):
+    """A key bound to a session. data is bytes, never bytearray or memoryview: those leave the session in
+    CKR_OPERATION_ACTIVE for good.
+    """
+
+    def sign(self, data: bytes, *, mechanism: Mechanism, mechanism_param: object = None) -> bytes: ...
+
+    def verify(
+        self, data: bytes, signature: bytes, *, mechanism: Mechanism, mechanism_param: object = None
+    ) -> bool: ...
+
+    def encrypt(self, data: bytes, *, mechanism: Mechanism, mechanism_param: object = None) -> bytes: ...
+
+    def decrypt(self, data: bytes, *, mechanism: Mechanism, mechanism_param: object = None) -> bytes: ...
+
+    def wrap_key(self, key: object, *, mechanism: Mechanism) -> bytes: ...
+
+    def unwrap_key(
+        self,
+        object_class: ObjectClass,
+        key_type: KeyType,
+        key_data: bytes,
+        *,
+        mechanism: Mechanism,
+        capabilities: int,
+        template: Mapping[Attribute, object],
+    ) -> pkcs11.Object: ...
+
+
+class _HasHandle(Protocol):
+    handle: int
+
+
+def _make_class() -> Callable[[pkcs11.Session, int, KeyType], KeyInSession]:
+    def initialise(self: object, session: pkcs11.Session, handle: int, key_type: KeyType) -> None:
+        self.session, self.handle, self.key_type = session, handle, key_type  # type: ignore[attr-defined]  # slots below
+
+    names = ("SignMixin", "VerifyMixin", "DecryptMixin", "EncryptMixin", "WrapMixin", "UnwrapMixin")
+    bases = (*(vars(_pkcs11)[name] for name in names), types.Key)
+    # The slots stand in front of the properties `session` and `handle` of the base classes.
+    made: Callable[[pkcs11.Session, int, KeyType], KeyInSession] = type(
+        "BoundKey", bases, {"__slots__": ("handle", "session"), "__init__": initialise}
+    )
+    return made
+
+
+_bound = _make_class()
+
+
+@dataclass(frozen=True, slots=True)
+class KeyObject:
+    """A key in the token. origin: python-pkcs11's object in the session that made it, for attributes and destruction
+    (that session's thread only).
+    """
+
+    generation: int
+    handle: int
+    key_type: KeyType
+    origin: pkcs11.Object = field(repr=False, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WorldObjects:
+    """The keys of a world as this generation found them. canary: HMAC of fixed bytes under the MAC key."""
+
+    world: KeyObject | None
+    mac: KeyObject
+    system: KeyObject | None
+    canary: bytes = field(repr=False)
+
+
+class WorkSession:
+    """A session that belongs to one thread. Everything that touches it runs in that thread."""
+
+    __slots__ = ("_open", "generation", "keeps_objects", "profile", "reopened", "session", "world")
+
+    def __init__(
+        self,
+        opener: Callable[[], pkcs11.Session],
+        session: pkcs11.Session,
+        *,
+        generation: int,
+        profile: Profile,
+        world: WorldObjects | None,
+        keeps_objects: bool = False,
+    ) -> None:
+        self._open = opener
+        self.session = session
+        self.generation = generation
+        self.profile = profile
+        self.world = world
+        self.keeps_objects = keeps_objects
+        """Session objects die with this session: it is not replaced without a new generation."""
+        self.reopened = 0
+
+    def bind(self, key: KeyObject) -> KeyInSession:
+        """Raises StaleHandle before anything reaches the module when the key is of another generation."""
+        if key.generation != self.generation:
+            raise StaleHandle
+        return _bound(self.session, key.handle, key.key_type)
+
+    def hold(self, found: pkcs11.Object, key_type: KeyType) -> KeyObject:
+        """Keep an object that was just made or found in this session."""
+        handle = found.handle
+        assert handle is not None
+        return KeyObject(self.generation, handle, key_type, found)
+
+    @property
+    def session_handle(self) -> int:
+        """For functions that python-pkcs11 lacks (raw.py); its stub does not know the attribute."""
+        return cast(_HasHandle, self.session).handle
+
+    def reopen(self) -> None:
+        """Throw the session away and open another. Raises the module's error when it gives none."""
+        old, self.session = self.session, self._open()
+        self.reopened += 1
+        try:
+            old.close()
+        except ModuleError:
+            return  # it was dead already

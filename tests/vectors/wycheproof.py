@@ -1,0 +1,81 @@
+"""Project Wycheproof's RSA vectors, where they are at hand. They are not part of this repository.
+
+HSMVAULT_WYCHEPROOF names a folder with files cut from C2SP/wycheproof (Apache License 2.0), testvectors_v1: the
+groups whose private key is given, fields unchanged, as {"groups": [{"jwk" or "pkcs8": …, "sha": …, "tests": […]}]}.
+Without it the tests that need them are skipped; tests/vectors/encodings.py covers the same ground.
+"""
+
+import base64
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from hsmvault.custody.admission import PrivateJwk, material_from_jwk, material_from_pkcs8
+from hsmvault.custody.protocols import PrivateKeyMaterial
+from hsmvault.model.algorithms import Curve, Family
+
+DECRYPTION_FILES = {
+    "rsa_oaep_sha1.json": "RSA-OAEP",
+    "rsa_oaep_sha256.json": "RSA-OAEP-256",
+    "rsa_oaep_sha256_3072.json": "RSA-OAEP-256",
+    "rsa_pkcs1_2048_decrypt.json": "RSA1_5",
+    "rsa_pkcs1_3072_decrypt.json": "RSA1_5",
+}
+SIGNATURE_FILE = "rsa_pkcs1_sign.json"
+SIGNATURE_NAMES = {"SHA-256": "RS256", "SHA-384": "RS384", "SHA-512": "RS512"}
+
+
+@dataclass(frozen=True, slots=True)
+class Decryption:
+    """message: None when the ciphertext must be refused."""
+
+    name: str
+    ciphertext: bytes
+    message: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    message: bytes
+    signature: bytes
+
+
+def decryptions(file: str) -> Iterator[tuple[PrivateKeyMaterial, list[Decryption]]]:
+    for group in _groups(file):
+        cases = []
+        for test in group["tests"]:
+            good = test["result"] == "valid" and not test.get("label")  # ours has an empty label, always
+            message = bytes.fromhex(test["msg"]) if good else None
+            cases.append(Decryption(f"{test['tcId']} {test['comment']}", bytes.fromhex(test["ct"]), message))
+        yield material_from_jwk(private_jwk(group["jwk"])), cases
+
+
+def signatures() -> Iterator[tuple[PrivateKeyMaterial, str, list[Signature]]]:
+    """Key, our name of the algorithm, and signatures that must come out byte for byte."""
+    for group in _groups(SIGNATURE_FILE):
+        if group["sha"] in SIGNATURE_NAMES:
+            cases = [
+                Signature(bytes.fromhex(test["msg"]), bytes.fromhex(test["sig"]))
+                for test in group["tests"]
+                if test["result"] == "valid"
+            ]
+            yield material_from_pkcs8(bytes.fromhex(group["pkcs8"])), SIGNATURE_NAMES[group["sha"]], cases
+
+
+def private_jwk(members: dict[str, str]) -> PrivateJwk:
+    """From a JSON Web Key as it is written, base64url without padding."""
+    names = ("x", "y", "n", "e", "d", "p", "q", "dp", "dq", "qi")
+    numbers = {name: base64.urlsafe_b64decode(members[name] + "==") for name in names if name in members}
+    curve = Curve(members["crv"]) if "crv" in members else None
+    return PrivateJwk(Family(members["kty"]), curve, **numbers)
+
+
+def _groups(file: str) -> list[dict]:
+    folder = os.environ.get("HSMVAULT_WYCHEPROOF")
+    if not folder or not (path := Path(folder) / file).is_file():
+        pytest.skip(f"HSMVAULT_WYCHEPROOF names no folder with {file}")
+    return json.loads(path.read_text())["groups"]

@@ -70,6 +70,7 @@ class Worker:
     tokens: tuple[Token, ...]
     lanes: tuple[Lane[None], ...]
     sealer: Sealer
+    soft: SoftCustodian
     door: Door
     identity: IdentityEndpoints | None
     rotation: Rotation | None
@@ -120,7 +121,8 @@ async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: 
     soft = SoftCustodian(sealer, clock, work=work, generation=generation, limits=limits)
     custodians = Custodians(soft, {known.row.id: _world_custody(settings, known, world, identifiers)})
     door, identity, rotation = await _services(base, known, custodians, system_keys, sealer, checks, worker)
-    return Worker(database, feed, audit, (token,), (work, generation, checks), sealer, door, identity, rotation)
+    lanes = (work, generation, checks)
+    return Worker(database, feed, audit, (token,), lanes, sealer, soft, door, identity, rotation)
 
 
 def _world_custody(settings: Settings, known: KnownWorld, world: World, identifiers: Identifiers) -> WorldCustody:

@@ -22,9 +22,8 @@ async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, con
     settings = worker.settings
     parts = await compose(worker, pin, control.metrics, _leave)
     await parts.feed.start()
-    if parts.rotation is not None and worker.index == 0:
-        await parts.rotation.run_once()
-    background = [asyncio.create_task(_look_after(parts), name="background")]
+    rotated = worker.index != 0 or await _rotate(parts)
+    background = [asyncio.create_task(_look_after(parts, rotated=rotated), name="background")]
     limits = Limits(
         header_bytes=settings.limits.header_bytes,
         connections=settings.limits.connections,
@@ -55,19 +54,32 @@ async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, con
     return 0
 
 
-async def _look_after(parts: Worker) -> None:
-    """Rotate the issuer's keys when it is time, and drop unwrapped data keys when theirs is over."""
+async def _look_after(parts: Worker, *, rotated: bool) -> None:
+    """Rotate the issuer's keys when it is time, and drop unwrapped keys when theirs is over. rotated: just now."""
     loop = asyncio.get_running_loop()
-    rotate_at = loop.time() + _ROTATION_SECONDS
+    rotate_at = loop.time() + (_ROTATION_SECONDS if rotated else 0.0)
     while True:
         await asyncio.sleep(_SWEEP_SECONDS)
         parts.sealer.sweep()
-        if parts.rotation is not None and loop.time() >= rotate_at:
+        parts.soft.sweep()
+        if loop.time() >= rotate_at and await _rotate(parts):
             rotate_at = loop.time() + _ROTATION_SECONDS
-            try:
-                await parts.rotation.run_once()
-            except RequestError as error:
-                LOG.warning("signing keys were not rotated, the next run takes it up: %s", error.detail or error)
+
+
+async def _rotate(parts: Worker) -> bool:
+    """False when it has to be tried again soon: the token or the database is out of reach. The first run makes the
+    first key; a worker that is replaced while the token is away must start without it."""
+    if parts.rotation is None:
+        return True
+    try:
+        await parts.rotation.run_once()
+    except RequestError as error:
+        LOG.warning("signing keys were not rotated, the next run takes it up: %s", error.detail or error)
+        return False
+    except Exception:
+        LOG.exception("signing keys were not rotated, the next run takes it up")
+        return False
+    return True
 
 
 async def _close(parts: Worker) -> None:

@@ -14,8 +14,8 @@ from hsmvault.clock import Clock, Identifiers
 from hsmvault.config import Settings
 from hsmvault.errors import ConfigurationError, HsmRefusal
 from hsmvault.hsm import ceremony
-from hsmvault.hsm.inspection import inspect_token
-from hsmvault.hsm.module import Module, PinRefused, TokenSelector, load_module
+from hsmvault.hsm.inspection import holds_world
+from hsmvault.hsm.module import Module, TokenSelector, load_module
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.profile import Profile, load_profile
 from hsmvault.hsm.world_keys import WorldIds
@@ -109,7 +109,7 @@ async def found_world(
     Raises HsmRefusal: a PIN is refused (tried once), no such token, keys on it that this installation did not plan.
     """
     intent = await _earlier_intent(database)
-    if intent is None or not _is_whole(module, intent, pin):
+    if intent is None or not holds_world(module, TokenSelector(label=intent.token_label), pin, intent.ids):
         label = f"hsmvault-{identifiers.random(4).hex()}" if make_token else settings.hsm.token_label
         intent = await _commit_intent(database, identifiers, label, module.profile)
         if make_token:
@@ -122,17 +122,6 @@ async def found_world(
             intent, mac=made.mac.hex(), world=(made.world or b"").hex(), system=(made.system or b"").hex()
         )
     return await _commit_world(settings, database, clock, identifiers, intent)
-
-
-def _is_whole(module: Module, intent: _Intent, pin: Pin) -> bool:
-    """Whether the ceremony of this intent came to its end before the crash. Raises PinRefused."""
-    try:
-        inspect_token(module, TokenSelector(label=intent.token_label), pin, intent.ids).require()
-    except PinRefused:
-        raise
-    except HsmRefusal:
-        return False
-    return True
 
 
 async def _earlier_intent(database: Database) -> _Intent | None:

@@ -116,6 +116,36 @@ async def test_a_logout_is_noticed_by_the_canary_and_mended_by_a_new_login(token
     assert module.epoch == 1, "a login needs no new C_Initialize"
 
 
+async def test_a_lost_loader_session_is_a_new_generation_because_loaded_keys_die_with_it(
+    token: Token,
+) -> None:
+    await load(token)
+    await token.load(lambda work: work.session.close())
+    with pytest.raises(Unavailable):
+        await load(token)
+    await until_back(token, 1)
+    key, public = await load(token)
+    await token.run(lambda work: prove(work, key, P256, public))
+
+
+async def test_a_canary_that_sings_another_tune_is_a_lost_token(token: Token, module: Module) -> None:
+    """The handle names another key: everything that is loaded may be another key too."""
+    generation = token._generation
+    assert generation is not None
+    generation.world = replace(generation.world, canary=bytes(32))
+    epoch = module.epoch
+
+    def fail(work: WorkSession) -> None:
+        raise p11.GeneralError
+
+    with pytest.raises(Unavailable):
+        await token.run(fail, refusable=True)
+    await until_back(token, 1)
+    assert module.epoch == epoch + 1
+    with pytest.raises(CiphertextRefused):
+        await token.run(fail, refusable=True)
+
+
 async def test_a_handle_that_the_token_does_not_know_is_no_lost_token(token: Token) -> None:
     key, _ = await load(token)
     await token.load(lambda work: objects.destroy(key))

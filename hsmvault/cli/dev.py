@@ -123,7 +123,7 @@ def _welcome(settings: Settings, prepared: Prepared) -> str:
     command = Path(sys.executable).with_name("hsmvault")
     lines = [
         f"hsmvault is ready: {names.vault_url('dev')}",
-        f'  for this shell\'s Azure clients: eval "$({command} -m hsmvault env{directory})"',
+        f'  for this shell\'s Azure clients: eval "$({command} env{directory})"',
         f"  data directory: {layout.data_dir}",
         f"  metrics: http://127.0.0.1:{settings.metrics_port}/metrics",
         *prepared.notes,

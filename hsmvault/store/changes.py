@@ -1,7 +1,8 @@
 """The feed of changes: what keeps the caches of every process honest.
 
-A commit of this process is told to the subscribers at once; those of other processes and nodes are found by reading
-the `changes` table every quarter of a second. A cache holds whatever it likes as long as it forgets what it is told
+A commit of this process is told to the subscribers at once; those of the node's other workers are shown by the board
+(board.py) and read before the next request; those of other nodes are found by reading the `changes` table every quarter
+of a second. A cache holds whatever it likes as long as it forgets what it is told
 to forget, and as long as the feed is not stale. Two traps are the caches':
 
 - A value that was read before a change and stored after the news of it would stay for ever. Note feed.epoch before
@@ -21,6 +22,7 @@ from collections.abc import Callable
 import sqlalchemy as sa
 
 from hsmvault.errors import RequestError
+from hsmvault.store.board import ChangeBoard
 from hsmvault.store.database import Change, Database, Transaction
 from hsmvault.store.drivers import CHANGES_KEPT
 from hsmvault.store.schema import changes as table
@@ -52,7 +54,7 @@ _SINCE = Statement(
 class ChangeFeed:
     """Belongs to the Database's event loop. Callbacks are quick, and raise nothing.
 
-    epoch: goes up with everything that is told.
+    epoch: goes up with everything that is told. board: of this node; None where there is one worker.
     """
 
     def __init__(
@@ -61,8 +63,11 @@ class ChangeFeed:
         *,
         interval_seconds: float = INTERVAL_SECONDS,
         trusted_seconds: float = TRUSTED_SECONDS,
+        board: ChangeBoard | None = None,
     ) -> None:
         self.epoch = 0
+        self._board = board
+        self._behind = 0  # the newest id that the board showed and the database did not
         self._database = database
         self._interval_seconds = interval_seconds
         self._trusted_seconds = trusted_seconds
@@ -108,6 +113,20 @@ class ChangeFeed:
                 self._tell_all()
             return False
         return True
+
+    def is_behind(self) -> bool:
+        """Whether another worker of this node has committed something that is not read yet. Costs no SQL."""
+        if self._board is None or self._last is None:
+            return False
+        return self._board.newest() > max(self._last, self._behind)
+
+    async def catch_up(self) -> None:
+        """Read what is_behind() saw. Returns also when the database is out of reach: see staleness()."""
+        assert self._board is not None
+        shown = self._board.newest()
+        if await self.poll():
+            # An older database was put in place of the one that the board speaks of: do not ask for ever.
+            self._behind = shown
 
     async def _follow(self) -> None:
         while True:
@@ -161,6 +180,8 @@ class ChangeFeed:
                 if len(self._told) > CHANGES_KEPT:
                     self._told.clear()  # nobody polls; to be told twice does no harm
             self._tell(change)
+        if self._board is not None and changes:
+            self._board.publish(changes[-1][0])
 
     def _tell(self, change: Change) -> None:
         self.epoch += 1

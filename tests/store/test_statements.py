@@ -12,7 +12,7 @@ from hsmvault import store
 from hsmvault.store.sqlite import DIALECT
 from hsmvault.store.statements import Statement
 
-ACROSS_CONTAINERS = {"keys._DUE"}  # the purge job's
+ACROSS_CONTAINERS = {"keys._DUE", "keys._REFERENCES"}  # the purge job's, and that of the start
 _NO_OFFSET = " OFFSET ?"  # SQLAlchemy writes it beside every LIMIT for SQLite, with 0
 
 

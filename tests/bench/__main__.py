@@ -1,0 +1,73 @@
+"""scripts/bench: options, and the exit code: 0, or 1 on any error."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+from tests.bench import report
+from tests.bench.measuring import Options, measure
+from tests.bench.operations import NAMES
+from tests.bench.processes import BenchError
+
+_SMOKE_SECONDS = 0.2
+
+
+def main(arguments: list[str] | None = None) -> int:
+    given = _parser().parse_args(arguments)
+    options = Options(
+        names=_names(given.only),
+        connections=tuple(given.connections),
+        rounds=1 if given.smoke else given.rounds,
+        seconds=_SMOKE_SECONDS if given.smoke else given.seconds,
+        workers=given.workers,
+        peer=given.peer,
+    )
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    try:
+        results = measure(options)
+    except BenchError as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
+    sys.stdout.write(report.tables(results))
+    if given.json is not None:
+        given.json.write_text(json.dumps(report.as_json(results), indent=1) + "\n")
+    return 0
+
+
+def _names(only: list[str] | None) -> tuple[str, ...]:
+    """Those of NAMES that begin with one of the given."""
+    if not only:
+        return NAMES
+    for one in only:
+        if not any(name.startswith(one) for name in NAMES):
+            raise SystemExit(f"bench: no operation is named {one}…; there are: {', '.join(NAMES)}")
+    return tuple(name for name in NAMES if name.startswith(tuple(only)))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description="Measure an instance of its own beside the raw token and a bare server."
+    )
+    parser.add_argument("--seconds", type=float, default=1.0, help="of each cell in each round (1)")
+    parser.add_argument("--connections", type=_counts, default=(1, 16, 64), metavar="N,N", help="(1,16,64)")
+    parser.add_argument("--rounds", type=int, default=3, help="in which all take turns (3)")
+    parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="of the instance")
+    parser.add_argument("--only", action="append", metavar="NAME", help="operations that begin so; may be repeated")
+    parser.add_argument("--peer", action="store_true", help="install OpenBao for the user and measure it as well")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to a file, too")
+    parser.add_argument("--smoke", action="store_true", help="one short round: does everything work?")
+    return parser
+
+
+def _counts(text: str) -> tuple[int, ...]:
+    counts = tuple(int(part) for part in text.split(","))
+    if not counts or not all(1 <= count <= 1000 for count in counts):
+        raise argparse.ArgumentTypeError("1 to 1000 connections")
+    return counts
+
+
+if __name__ == "__main__":
+    sys.exit(main())

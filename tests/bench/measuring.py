@@ -1,0 +1,131 @@
+"""A whole run: everything started, then rounds in which service, token, bare server and peer take turns."""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+
+from tests.bench import openbao, raw_token
+from tests.bench.generator import Cell, Generator
+from tests.bench.instance import Instance
+from tests.bench.messages import Target
+from tests.bench.openbao import OpenBao
+from tests.bench.operations import Operations
+from tests.bench.processes import BenchError, Child
+
+_ANSWER_SECONDS = 60.0
+_BARE_CONNECTIONS = 16
+_MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """seconds: of each cell. names: of the operations."""
+
+    names: tuple[str, ...]
+    connections: tuple[int, ...]
+    rounds: int
+    seconds: float
+    workers: int
+    peer: bool
+
+
+@dataclass(slots=True)
+class Results:
+    """cells, peers: by operation and connections, one cell a round. token: µs of CPU by operation, one a round."""
+
+    options: Options
+    cells: dict[tuple[str, int], list[Cell]] = field(default_factory=dict)
+    peers: dict[tuple[str, int], list[Cell]] = field(default_factory=dict)
+    token: dict[str, list[float]] = field(default_factory=dict)
+    bare: list[Cell] = field(default_factory=list)
+    samples: int = 0
+
+
+def cpu_us(cells: list[Cell]) -> float:
+    """The median of the rounds: one round that somebody disturbed does not count."""
+    return median(cell.cpu_us for cell in cells)
+
+
+def measure(options: Options) -> Results:
+    """Raises BenchError on the first error, with the end of the server's log."""
+    with _temporary_folder() as folder:
+        try:
+            return _measured(options, folder)
+        except BenchError as error:
+            log = folder / "instance.log"
+            tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
+            raise BenchError(f"{error}\nthe end of the server's log:\n{tail}") from error
+
+
+def _measured(options: Options, folder: Path) -> Results:
+    results = Results(options)
+    with ExitStack() as stack:
+        token = _raw_token(stack, folder)
+        instance = Instance(folder / "instance", options.workers)
+        stack.callback(instance.stop)
+        target = instance.target
+        bare = _bare(stack, instance)
+        peer = None
+        if options.peer:
+            peer = OpenBao(folder / "openbao", target.host, instance.certificate, instance.private_key, target.ca)
+            stack.callback(peer.stop)
+        generator = stack.enter_context(Generator())
+        operations = Operations(instance)
+        bare_work = operations.bare()
+        for number in range(options.rounds):
+            _say(f"round {number + 1} of {options.rounds}")
+            for name in raw_token.OPERATIONS:
+                token.tell({"operation": name, "seconds": options.seconds})
+                answer = token.hear(options.seconds + _ANSWER_SECONDS)
+                results.token.setdefault(name, []).append(answer["cpu_seconds"] / answer["operations"] * 1e6)
+            results.bare.append(generator.measure(bare, bare_work, _BARE_CONNECTIONS, options.seconds))
+            for connections in options.connections:
+                for name in options.names:
+                    cell = generator.measure(target, operations.work(name), connections, options.seconds)
+                    results.cells.setdefault((name, connections), []).append(cell)
+                for name in openbao.NAMES if peer is not None else ():
+                    assert peer is not None
+                    cell = generator.measure(peer.target, peer.work(name), connections, options.seconds)
+                    results.peers.setdefault((name, connections), []).append(cell)
+        results.samples = generator.check_samples()
+    return results
+
+
+def _raw_token(stack: ExitStack, folder: Path) -> Child:
+    tokens = folder / "tokens"
+    tokens.mkdir()
+    configuration = folder / "softhsm2.conf"
+    configuration.write_text(f"directories.tokendir = {tokens}\nobjectstore.backend = file\nlog.level = ERROR\n")
+    module = next(str(path) for pattern in _MODULES for path in Path("/").glob(pattern.lstrip("/")))
+    child = Child.module("raw_token", module, environment={**os.environ, "SOFTHSM2_CONF": str(configuration)})
+    stack.callback(child.stop)
+    return child
+
+
+def _bare(stack: ExitStack, instance: Instance) -> Target:
+    child = Child.module("bare", str(instance.certificate), str(instance.private_key))
+    stack.callback(child.stop)
+    port = child.hear(_ANSWER_SECONDS)["port"]
+    return Target("bare aiohttp", instance.target.host, port, instance.target.ca, (child.process.pid,))
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """In memory where there is such a place: what is measured is not the disk."""
+    memory = Path("/dev/shm")  # noqa: S108  # mkdtemp makes the name
+    place = memory if os.access(memory, os.W_OK) else None
+    folder = Path(tempfile.mkdtemp(prefix="hsmvault-bench-", dir=place))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"bench: {text}\n")

@@ -1,0 +1,184 @@
+"""The tables, and the targets that they are held against."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from tests.bench.generator import Cell
+from tests.bench.measuring import Results, cpu_us
+
+_AT = 16  # the targets were set at this number of connections
+
+
+@dataclass(frozen=True, slots=True)
+class Goal:
+    """What an operation must reach. of_token, of_peer: operations per CPU second, as a multiple of theirs."""
+
+    name: str
+    token: str | None
+    of_token: float | None
+    peer: str | None
+    of_peer: float | None
+
+
+GOALS = (
+    Goal("sign-es256-hard", "sign-es256", 0.22, "sign-es256", 1.3),
+    Goal("sign-rs256-hard", "sign-rs256", 0.75, "sign-rs256", 1.1),
+    Goal("unwrap-oaep-hard", "decrypt-oaep", 0.72, "decrypt-oaep", 1.1),
+    Goal("decrypt-oaep-hard", "decrypt-oaep", 0.72, "decrypt-oaep", 1.1),
+    Goal("sign-es256-soft", None, None, "sign-es256", 1.8),
+    Goal("sign-rs256-soft", None, None, "sign-rs256", 1.7),
+)
+_PEER_P99 = 0.5  # of the peer's
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One ratio beside its target. at_most: the ratio must not be greater, instead of not smaller."""
+
+    name: str
+    what: str
+    ratio: float
+    target: float
+    at_most: bool = False
+
+    @property
+    def is_reached(self) -> bool:
+        return self.ratio <= self.target if self.at_most else self.ratio >= self.target
+
+
+def verdicts(results: Results) -> list[Verdict]:
+    """The ratios that can be told from what was measured. Each is the median of the rounds' own ratios."""
+    found: list[Verdict] = []
+    for goal in GOALS:
+        cells = results.cells.get((goal.name, _AT))
+        if cells is None:
+            continue
+        used = [cell.cpu_us for cell in cells]
+        if goal.token is not None and goal.of_token is not None:
+            found.append(Verdict(goal.name, "of the raw token", _ratio(results.token[goal.token], used), goal.of_token))
+        peers = results.peers.get((goal.peer or "", _AT))
+        if peers is not None and goal.of_peer is not None:
+            ratio = _ratio([cell.cpu_us for cell in peers], used)
+            found.append(Verdict(goal.name, "× OpenBao", ratio, goal.of_peer))
+            slow = median(percentile(one.latencies_us, 99) for one in cells)
+            theirs = median(percentile(one.latencies_us, 99) for one in peers)
+            found.append(Verdict(goal.name, "p99, × OpenBao's", slow / theirs, _PEER_P99, at_most=True))
+    return found
+
+
+def _ratio(others: Sequence[float], ours: Sequence[float]) -> float:
+    return median(other / our for other, our in zip(others, ours, strict=True))
+
+
+def percentile(values: Sequence[int], percent: int) -> int:
+    """The nearest rank."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+def tables(results: Results) -> str:
+    options = results.options
+    lines = [
+        f"{options.workers} worker(s), {options.rounds} round(s) of {options.seconds:g} s per cell, "
+        "medians of the rounds; CPU of all server processes",
+        "",
+        _row("operation", "conn", "req/s", "p50 ms", "p95 ms", "p99 ms", "CPU µs", "±", "op/CPU s"),
+    ]
+    lines += _by_name(results.cells)
+    lines += ["", "bare aiohttp web.Server (uvloop, TLS, constant answer, one process)", _cells("", 16, results.bare)]
+    if results.peers:
+        lines += ["", "OpenBao (transit, keys in software)"]
+        lines += _by_name(results.peers)
+    lines += ["", "the raw token (python-pkcs11, session objects, one thread)"]
+    for name, used in results.token.items():
+        lines.append(_row(name, "", "", "", "", "", f"{median(used):.0f}", _spread(used), f"{1e6 / median(used):.0f}"))
+    lines += ["", *_goals(results), "", f"no errors; {results.samples} answers checked with another implementation"]
+    return "\n".join(lines) + "\n"
+
+
+def _goals(results: Results) -> list[str]:
+    found = verdicts(results)
+    lines = [f"{'ratio at 16 connections':<22} {'':<18} {'measured':>9} {'target':>9}  reached"]
+    for one in found:
+        sign = "≤" if one.at_most else "≥"
+        reached = "yes" if one.is_reached else "no"
+        lines.append(
+            f"{one.name:<22} {one.what:<18} {one.ratio:>9.2f} {sign + format(one.target, '.2f'):>9}  {reached}"
+        )
+    if not found:
+        lines = ["no ratios: none of the operations with a target was measured at 16 connections"]
+    if not results.options.peer:
+        lines.append("× OpenBao: not measured (--peer)")
+    return lines
+
+
+def _by_name(cells: Mapping[tuple[str, int], list[Cell]]) -> list[str]:
+    """All connection counts of an operation together."""
+    names = list(dict.fromkeys(name for name, _ in cells))
+    return [_cells(name, at, cells[name, at]) for name in names for other, at in cells if other == name]
+
+
+def _cells(name: str, connections: int, cells: list[Cell]) -> str:
+    latencies = [latency for cell in cells for latency in cell.latencies_us]
+    used = cpu_us(cells)
+    return _row(
+        name,
+        str(connections),
+        f"{median(cell.answers / cell.seconds for cell in cells):.0f}",
+        *(f"{percentile(latencies, percent) / 1000:.2f}" for percent in (50, 95, 99)),
+        f"{used:.0f}",
+        _spread([cell.cpu_us for cell in cells]),
+        f"{1e6 / used:.0f}",
+    )
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Half of the distance between the lowest and the highest round, in percent of the median."""
+    return f"{(max(values) - min(values)) / 2 / median(values) * 100:.0f}%"
+
+
+def _row(name: str, *columns: str) -> str:
+    return f"{name:<22}" + "".join(f" {column:>8}" for column in columns)
+
+
+def as_json(results: Results) -> dict[str, object]:
+    """Everything that the tables are made from, without the single latencies."""
+    options = results.options
+    return {
+        "options": {
+            "connections": options.connections,
+            "rounds": options.rounds,
+            "seconds": options.seconds,
+            "workers": options.workers,
+        },
+        "cells": [_cell_json("hsmvault", *key, cells) for key, cells in results.cells.items()]
+        + [_cell_json("openbao", *key, cells) for key, cells in results.peers.items()]
+        + [_cell_json("bare", "constant", 16, results.bare)],
+        "token_cpu_us": results.token,
+        "ratios": [
+            {
+                "operation": one.name,
+                "what": one.what,
+                "measured": one.ratio,
+                "target": one.target,
+                "reached": one.is_reached,
+            }
+            for one in verdicts(results)
+        ],
+        "samples_checked": results.samples,
+    }
+
+
+def _cell_json(target: str, name: str, connections: int, cells: list[Cell]) -> dict[str, object]:
+    latencies = [latency for cell in cells for latency in cell.latencies_us]
+    return {
+        "target": target,
+        "operation": name,
+        "connections": connections,
+        "answers": [cell.answers for cell in cells],
+        "seconds": [cell.seconds for cell in cells],
+        "cpu_us": [cell.cpu_us for cell in cells],
+        "generator_cpu_us": [cell.own_cpu_seconds / cell.answers * 1e6 for cell in cells],
+        **{f"p{percent}_us": percentile(latencies, percent) for percent in (50, 95, 99)},
+    }

@@ -1,0 +1,35 @@
+"""What a refusal looks like to a client: status, code, inner code, message."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from azure.core.exceptions import HttpResponseError
+
+
+@contextmanager
+def refused(
+    status: int, code: str, inner: str | None = None, *, kind: type[HttpResponseError] = HttpResponseError
+) -> Iterator["pytest.ExceptionInfo[HttpResponseError]"]:
+    """The block raises exactly this kind of error of the client, with what the service said in it."""
+    with pytest.raises(HttpResponseError) as caught:
+        yield caught
+    error = caught.value
+    assert (error.status_code, error_code(error), inner_code(error)) == (status, code, inner), error.message
+    assert type(error) is kind
+
+
+def error_code(error: HttpResponseError) -> str | None:
+    return error.error.code if error.error is not None else None
+
+
+def inner_code(error: HttpResponseError) -> str | None:
+    inner: Any = error.error.innererror if error.error is not None else None
+    return inner["code"] if inner else None
+
+
+def message(error: HttpResponseError) -> str:
+    """The service's own text, without what the client adds."""
+    assert error.error is not None
+    return str(error.error.message)

@@ -14,6 +14,7 @@ import hashlib
 import logging
 import os
 from base64 import urlsafe_b64encode
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -22,7 +23,7 @@ import msgspec
 
 from hsmvault.audit.record import AuditRecord, Properties, timestamp
 from hsmvault.clock import Clock
-from hsmvault.errors import OperatorError, Unavailable
+from hsmvault.errors import OperatorError, RequestError, Unavailable
 from hsmvault.lanes import Lane
 
 LOG = logging.getLogger("hsmvault.audit")
@@ -47,7 +48,8 @@ class _Link(msgspec.Struct, frozen=True):
 class _File:
     """The open file of one writer; touched by the log's thread alone.
 
-    sequence, previous: of the last line that is surely there. length: bytes up to its end.
+    sequence, previous: of the last line that is surely there. length: bytes up to its end. torn: there may be a part of
+    a line behind it, which could not be cut off yet.
     """
 
     directory: Path
@@ -59,6 +61,7 @@ class _File:
     sequence: int = 0
     previous: str = ""
     synced_at: float = 0.0
+    torn: bool = False
 
 
 class AuditLog:
@@ -83,14 +86,15 @@ class AuditLog:
         file = _File(directory, writer, rotate_bytes)
         try:
             _open_last(file)
-        except (OSError, msgspec.DecodeError) as error:
+        except (OSError, ValueError, msgspec.DecodeError) as error:
             raise OperatorError(
                 f"The audit log in {directory} cannot be opened ({type(error).__name__}): "
                 "check that the directory belongs to hsmvault and that the last file is whole."
             ) from error
         self._lane: Lane[_File] = Lane("audit", file, limit=1 << 20)
-        self._waiting: list[tuple[AuditRecord, asyncio.Future[None]]] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
+        self._writing: asyncio.Future[None] | None = None  # done when the write in hand is
+        self._is_scheduled = False
         self._failed_at: float | None = None
 
     async def ready(self) -> None:
@@ -101,50 +105,78 @@ class AuditLog:
         if self._clock.monotonic() - self._failed_at < _PROBE_SECONDS:
             raise Unavailable(_REFUSAL, retry_after_seconds=1)
         self._failed_at = self._clock.monotonic()
-        await self.append(self._probe())
+        await self._accept(b"")  # what is written is the record of the gap
 
     async def append(self, record: AuditRecord) -> None:
         """Returns when the record is accepted as `durability` says. Raises Unavailable when it is not."""
+        try:
+            encoded = _ENCODER.encode(record)
+        except UnicodeEncodeError as error:  # here, so that it costs nobody else's call
+            raise Unavailable(_REFUSAL, detail="audit: a record holds what is not Unicode") from error
+        await self._accept(encoded)
+
+    async def _accept(self, record: bytes) -> None:
+        """record: encoded; nothing when only the record of a gap is to be written."""
         loop = asyncio.get_running_loop()
         accepted: asyncio.Future[None] = loop.create_future()
         self._waiting.append((record, accepted))
-        if self._flushing is None:
-            self._flushing = loop.create_task(self._flush())
+        if self._writing is None and not self._is_scheduled:
+            self._is_scheduled = True
+            loop.call_soon(self._begin)  # behind what else has come to its end in this turn of the loop
         await accepted
 
     async def close(self) -> None:
         """Write what waits, sync, and end the thread."""
-        if self._flushing is not None:
-            await self._flushing
-        await self._lane.submit(_sync_and_close)
+        while self._writing is not None or self._is_scheduled:
+            await asyncio.sleep(0)
+            if self._writing is not None:
+                await asyncio.wait([self._writing])
+        try:
+            await self._lane.submit(_sync_and_close)
+        except OSError as error:
+            LOG.error("audit log: the last records may not survive a power cut: %s", error.strerror)
         await self._lane.close()
 
-    async def _flush(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting, []
-            records = [record for record, _ in batch]
-            must_sync = self._durability is Durability.SYNCED
-            now = self._clock.monotonic()
-            try:
-                await self._lane.submit(lambda file: _write(file, records, must_sync, now))  # noqa: B023 - awaited here
-            except Exception as error:  # whatever it was: nothing of this batch may count as recorded
-                reason = f"{type(error).__name__} {getattr(error, 'errno', '')}".strip()
-                if self._failed_at is None:
-                    LOG.error("audit log refuses records; calls are refused until it is back: %s", reason)
-                self._failed_at = self._clock.monotonic()
-                for _, accepted in batch:
-                    if not accepted.done():
-                        accepted.set_exception(Unavailable(_REFUSAL, detail=f"audit: {reason}"))
-            else:
-                if self._failed_at is not None:
-                    LOG.warning("audit log takes records again")
-                self._failed_at = None
-                for _, accepted in batch:
-                    if not accepted.done():
-                        accepted.set_result(None)
-        self._flushing = None
+    # Callbacks, not a task: a task for each write costs as much as the write.
 
-    def _probe(self) -> AuditRecord:
+    def _begin(self) -> None:
+        """Hand over what waits; one write at a time, so that records stay in order."""
+        self._is_scheduled = False
+        batch, self._waiting = self._waiting, []
+        records = [record for record, _ in batch if record]
+        if self._failed_at is not None:
+            records.insert(0, _ENCODER.encode(self._gap()))
+        must_sync = self._durability is Durability.SYNCED
+        now = self._clock.monotonic()
+        waiting = [accepted for _, accepted in batch]
+        try:
+            self._writing = self._lane.submit(lambda file: _write(file, records, must_sync, now))
+        except RequestError as error:  # the log is closed
+            _refuse(waiting, error)
+        else:
+            self._writing.add_done_callback(lambda written: self._ended(written, waiting))
+
+    def _ended(self, written: "asyncio.Future[None]", batch: "list[asyncio.Future[None]]") -> None:
+        self._writing = None
+        error = None if written.cancelled() else written.exception()
+        if error is None and not written.cancelled():
+            if self._failed_at is not None:
+                LOG.warning("audit log takes records again")
+            self._failed_at = None
+            for accepted in batch:
+                if not accepted.done():
+                    accepted.set_result(None)
+        else:  # whatever it was: nothing of this batch may count as recorded
+            reason = f"{type(error).__name__} {getattr(error, 'errno', '')}".strip()
+            if self._failed_at is None:
+                LOG.error("audit log refuses records; calls are refused until it is back: %s", reason)
+            self._failed_at = self._clock.monotonic()
+            _refuse(batch, Unavailable(_REFUSAL, detail=f"audit: {reason}"))
+        if self._waiting:
+            self._begin()
+
+    def _gap(self) -> AuditRecord:
+        """The first record after a failure."""
         return AuditRecord(
             time=timestamp(self._clock.now()),
             resourceId="",
@@ -165,15 +197,23 @@ class AuditLog:
 _ENCODER = msgspec.json.Encoder()
 
 
-def _write(file: _File, records: list[AuditRecord], must_sync: bool, now: float) -> None:
+def _refuse(waiting: "list[asyncio.Future[None]]", error: RequestError) -> None:
+    for accepted in waiting:
+        if not accepted.done():
+            accepted.set_exception(error)
+
+
+def _write(file: _File, records: list[bytes], must_sync: bool, now: float) -> None:
     """All records or none. Raises OSError."""
     if file.descriptor < 0 or file.length >= file.rotate_bytes:
         _open_next(file)
+    if file.torn:
+        _cut(file)
     sequence, previous = file.sequence, file.previous
     lines = bytearray()
     for record in records:
         sequence += 1
-        line = b'{"sequence":%d,"previous":"%s",%s' % (sequence, previous.encode(), _ENCODER.encode(record)[1:])
+        line = b'{"sequence":%d,"previous":"%s",%s' % (sequence, previous.encode(), record[1:])
         previous = urlsafe_b64encode(hashlib.sha256(line).digest()).rstrip(b"=").decode()
         lines += line
         lines += b"\n"
@@ -185,10 +225,17 @@ def _write(file: _File, records: list[AuditRecord], must_sync: bool, now: float)
             os.fdatasync(file.descriptor)
             file.synced_at = now
     except OSError:
-        os.ftruncate(file.descriptor, file.length)
+        file.torn = True
+        with suppress(OSError):  # then it is cut before the next writing
+            _cut(file)
         raise
     file.length += len(lines)
     file.sequence, file.previous = sequence, previous
+
+
+def _cut(file: _File) -> None:
+    os.ftruncate(file.descriptor, file.length)
+    file.torn = False
 
 
 def _path(file: _File) -> Path:
@@ -225,12 +272,17 @@ def _open_next(file: _File) -> None:
     if file.descriptor >= 0:
         os.fdatasync(file.descriptor)
         os.close(file.descriptor)
+        file.descriptor = -1  # before anything else can fail: the number may soon name another file
         file.number += 1
         file.length = 0
     _open(file)
 
 
 def _sync_and_close(file: _File) -> None:
-    os.fdatasync(file.descriptor)
-    os.close(file.descriptor)
-    file.descriptor = -1
+    if file.descriptor < 0:
+        return
+    try:
+        os.fdatasync(file.descriptor)
+    finally:
+        os.close(file.descriptor)
+        file.descriptor = -1

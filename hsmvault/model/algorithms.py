@@ -31,6 +31,7 @@ class Curve(Enum):
 _FIELD_BYTES = {Curve.P256: 32, Curve.P384: 48, Curve.P521: 66, Curve.P256K: 32}
 
 RSA_SIZES_BITS = (2048, 3072, 4096)
+EC_SIZES_BITS = (256, 384, 521)
 OCT_SIZES_BITS = (128, 192, 256)
 
 

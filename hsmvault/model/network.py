@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from hsmvault.errors import BadRequest
@@ -10,6 +11,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 
+@lru_cache(maxsize=4096)
 def parse_address(text: str) -> Address:
     """An IPv4 address written as IPv6 (::ffff:10.0.0.4) is the IPv4 address. Zone ids are refused.
 
@@ -70,8 +72,8 @@ class TrustedProxies:
     def client(self, peer: Address, forwarded_for: str | None) -> Address:
         """The peer, or, behind trusted proxies, the rightmost address that is not itself trusted.
 
-        forwarded_for: every X-Forwarded-For header of the request, joined by commas. An unreadable entry ends the
-        walk at the proxy that wrote it. Raises BadRequest when a trusted proxy forwards something unreadable.
+        forwarded_for: every X-Forwarded-For header of the request, joined by commas; what stands left of the address
+        that is returned is not read. Raises BadRequest when a trusted proxy forwards something unreadable.
         """
         client = peer
         if not forwarded_for or not self.trusts(peer):

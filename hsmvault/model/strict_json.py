@@ -6,6 +6,7 @@ the I-JSON profile (RFC 7493) close them, and so does this reader.
 """
 
 import json
+import math
 from typing import Any, NoReturn
 
 
@@ -46,6 +47,14 @@ def _no_constant(_: str) -> NoReturn:
     raise NotStrictJson("constant")
 
 
+def _finite(text: str) -> float:
+    """1e999 is a number to the grammar and infinity to a float."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise NotStrictJson("number")
+    return value
+
+
 def _refuse_unstorable(value: Any) -> None:
     """Lone surrogates break UTF-8 later and NUL breaks PostgreSQL; both can only arrive as escapes."""
     if isinstance(value, str):
@@ -60,4 +69,4 @@ def _refuse_unstorable(value: Any) -> None:
             _refuse_unstorable(member)
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_without_duplicates, parse_constant=_no_constant, parse_float=_finite)

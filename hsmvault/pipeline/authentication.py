@@ -23,13 +23,14 @@ from hsmvault.errors import RequestError, Unauthorized
 from hsmvault.model.principals import Caller, PrincipalState
 from hsmvault.model.strict_json import NotStrictJson, parse_object
 from hsmvault.pipeline.call import Call
-from hsmvault.pipeline.issuers import Issuer, Issuers
+from hsmvault.pipeline.issuers import Issuer, Issuers, VerificationKey
 
 _LONGEST_TOKEN_BYTES = 8192
 _LEEWAY_SECONDS = 60
 _MOST_TOKENS = 16_384
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _JWS = jwt.PyJWS()
+_CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 
 
 class Directory(Protocol):
@@ -114,7 +115,7 @@ class Authentication:
                 "AKV10046: Unable to resolve the key used for signature validation. "
                 f"EncodedJwtHeader: '{token.partition('.')[0][:512]}'."
             )
-        if isinstance(key, RSAPublicKey) != algorithm.startswith(("RS", "PS")):
+        if not _fits(key, algorithm):
             raise Unauthorized("AKV10043: The token's signature algorithm is not accepted.")
         try:
             _JWS.decode_complete(token, key, algorithms=[algorithm])
@@ -126,7 +127,7 @@ class Authentication:
         accepted = issuer.audiences.get(call.resource, frozenset())
         if not isinstance(audience, str) or audience not in accepted:
             raise Unauthorized(f"AKV10022: Invalid audience. Expected {call.resource}, found: {_shown(audience)}.")
-        if claims.get("nonce") is not None or claims.get("typ") in {"refresh", "Refresh", "ID"}:
+        if claims.get("nonce") is not None or claims.get("typ") in ("refresh", "Refresh", "ID"):
             raise Unauthorized("AKV10045: The token is not an access token.")
         expires, not_before = _seconds(claims, "exp"), _seconds(claims, "nbf", claims.get("iat", 0))
         names = issuer.claims
@@ -180,13 +181,25 @@ class Authentication:
         return caller if state.groups == caller.groups else replace(caller, groups=state.groups)
 
 
-def _bearer(header: str | None) -> str:
-    if header is None:
-        raise Unauthorized("AKV10000: Request is missing a Bearer or PoP token.")
+def has_bearer(header: str | None) -> bool:
+    """Whether there is a bearer token to look at. What a header holds beyond ASCII is not one."""
+    if header is None or not header.isascii():
+        return False
     scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token:
+    return scheme.lower() == "bearer" and bool(token)
+
+
+def _bearer(header: str | None) -> str:
+    if header is None or not has_bearer(header):
         raise Unauthorized("AKV10000: Request is missing a Bearer or PoP token.")
-    return token
+    return header.partition(" ")[2]
+
+
+def _fits(key: VerificationKey, algorithm: str) -> bool:
+    """RS and PS need an RSA key, ES256, ES384 and ES512 a key on their own curve (RFC 7518, 3.4)."""
+    if isinstance(key, RSAPublicKey):
+        return algorithm.startswith(("RS", "PS"))
+    return _CURVES.get(algorithm) == key.curve.name
 
 
 def _read(part: str) -> dict[str, Any]:
@@ -200,7 +213,10 @@ def _seconds(claims: dict[str, Any], name: str, default: object = None) -> float
     value = claims.get(name, default)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unauthorized(f"AKV10049: The token's claim '{name}' is missing or not a number.")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        raise Unauthorized(f"AKV10049: The token's claim '{name}' is missing or not a number.") from None
 
 
 def _guid(value: object) -> str:

@@ -17,7 +17,7 @@ from hsmvault.pipeline.firewall import describe
 
 _MOST_DECISIONS = 65_536
 
-_DecisionKey = tuple[frozenset[str], str, str, str, str]
+_DecisionKey = tuple[frozenset[str], str, bool, str, int, str, str]
 
 
 class Assignments(Protocol):
@@ -40,8 +40,17 @@ class Authorization:
     async def permit(self, caller: Caller, container: Container, operation: Operation, object_name: str) -> None:
         """Returns when the caller may, raises Forbidden when not; Unavailable when the state cannot be read."""
         name = object_name.lower()
-        key = (caller.principal_ids, caller.application_id, container.id, operation.name, name)
-        allowed = self._decisions.get(key)
+        # The revision belongs to it: a container that was read before a change decides after the news of it.
+        key = (
+            caller.principal_ids,
+            caller.application_id,
+            caller.delegated,
+            container.id,
+            container.revision,
+            operation.name,
+            name,
+        )
+        allowed = self._decisions.get(key) if caller.tenant_id == container.tenant_id else False
         if allowed is None:
             epoch = self._epoch
             allowed = await self._decide(caller, container, operation, name)
@@ -53,8 +62,6 @@ class Authorization:
             raise _refusal(caller, container, operation, name)
 
     async def _decide(self, caller: Caller, container: Container, operation: Operation, name: str) -> bool:
-        if caller.tenant_id != container.tenant_id:
-            return False
         if container.kind not in operation.served_by:
             return False
         if container.authorization is AuthorizationModel.ACCESS_POLICIES:

@@ -6,15 +6,17 @@ a call without any bearer token gets the challenge before anything else is looke
 
 import logging
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from typing import Protocol, TypeVar
 
 from hsmvault.audit.log import AuditLog
 from hsmvault.audit.record import AuditRecord, Properties, identity, timestamp
 from hsmvault.clock import Clock
 from hsmvault.errors import RequestError, Unauthorized
+from hsmvault.model.network import Address
 from hsmvault.model.principals import Caller
 from hsmvault.pipeline import firewall
-from hsmvault.pipeline.authentication import Authentication
+from hsmvault.pipeline.authentication import Authentication, has_bearer
 from hsmvault.pipeline.authorization import Authorization
 from hsmvault.pipeline.call import Call
 
@@ -53,11 +55,11 @@ class Pipeline:
         work: the operation; it is called only for a caller who may. A call without a bearer token is the beginning of
         every client's conversation: it changes nothing, and is counted but not recorded.
         """
-        if call.authorization is None:
+        if not has_bearer(call.authorization):
             raise Unauthorized("AKV10000: Request is missing a Bearer or PoP token.")
+        await self._audit.ready()
         answer: AnyAnswer | None = None
         try:
-            await self._audit.ready()
             answer = await self._checked(call, work)
             call.status = answer.status
         except RequestError as error:
@@ -85,7 +87,7 @@ class Pipeline:
         caller = call.caller
         return AuditRecord(
             time=timestamp(self._clock.now()),
-            resourceId=call.container.resource_id.upper(),
+            resourceId=_upper(call.container.resource_id),
             operationName=_operation_name(call),
             operationVersion=call.api_version,
             category="AuditEvent",
@@ -93,7 +95,7 @@ class Pipeline:
             resultSignature=_SIGNATURES.get(call.status, str(call.status)),
             resultDescription="" if call.refusal is None else call.refusal.message,
             durationMs=str(int((self._clock.monotonic() - call.started) * 1000)),
-            callerIpAddress=str(call.client_address),
+            callerIpAddress=_text(call.client_address),
             correlationId=call.client_request_id,
             identity={}
             if caller is None
@@ -117,3 +119,13 @@ def _operation_name(call: Call) -> str:
     if isinstance(call.refusal, Unauthorized):
         return "Authentication"
     return "Unknown" if call.operation is None else call.operation.audit_name
+
+
+@lru_cache(maxsize=4096)
+def _upper(resource_id: str) -> str:
+    return resource_id.upper()
+
+
+@lru_cache(maxsize=4096)
+def _text(address: Address) -> str:
+    return str(address)

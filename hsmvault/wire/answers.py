@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hsmvault.model.network import Address
 from hsmvault.wire.codec import encode_body
@@ -36,6 +37,7 @@ SECURITY_HEADERS: Mapping[str, str] = {
 }
 
 
+@lru_cache(maxsize=4096)
 def network_info(address: Address) -> str:
     """x-ms-keyvault-network-info, as the service writes it."""
     family, name = ("Ipv4", "InterNetwork") if address.version == 4 else ("Ipv6", "InterNetworkV6")

@@ -39,6 +39,14 @@ class Containers(Protocol):
     async def find(self, kind: ContainerKind, name: str) -> Container | None: ...
 
 
+class News(Protocol):
+    """What other workers have changed."""
+
+    def is_behind(self) -> bool: ...
+
+    async def catch_up(self) -> None: ...
+
+
 class VaultPlane:
     """authority_of: the URL of the issuer that clients of a tenant shall ask, without a slash at its end.
 
@@ -47,6 +55,7 @@ class VaultPlane:
 
     def __init__(
         self,
+        news: News,
         containers: Containers,
         pipeline: Pipeline,
         handlers: Mapping[str, Handler],
@@ -56,6 +65,7 @@ class VaultPlane:
         observe: Callable[[Call], None],
         limits: BodyLimits,
     ) -> None:
+        self._news = news
         self._containers = containers
         self._pipeline = pipeline
         self._handlers = handlers
@@ -70,6 +80,8 @@ class VaultPlane:
         self, request: BaseRequest, destination: Destination, client: Address, request_id: str, headers: dict[str, str]
     ) -> WireAnswer:
         """headers: of the answer; the container's own are added here, also for refusals. Raises RequestError."""
+        if self._news.is_behind():
+            await self._news.catch_up()
         container = await self._containers.find(ContainerKind.VAULT, destination.name)
         if container is None:
             raise NotFound(f"The vault '{destination.name}' was not found.", code="VaultNotFound")
@@ -88,7 +100,7 @@ class VaultPlane:
             client_address=client,
             url=destination.origin + path[:1024],
             api_version="",
-            user_agent=request.headers.get("User-Agent", "")[:512],
+            user_agent=_printable(request.headers.get("User-Agent", "")[:512]),
             client_request_id=headers.get("x-ms-client-request-id", ""),
         )
 
@@ -114,7 +126,7 @@ class VaultPlane:
     async def _carry_out(
         self, request: BaseRequest, destination: Destination, call: Call, match: Match | None, path: str
     ) -> WireAnswer:
-        query = parse_query(request.query_string)
+        query = parse_query(request.raw_path.partition("?")[2])  # as it came: decoded once, by us
         call.api_version = query.get("api-version", "")[:64]
         served_as = self._versions.check(call.api_version)
         if match is None:
@@ -122,7 +134,7 @@ class VaultPlane:
                 raise MethodNotAllowed("The HTTP method is not allowed for this resource.")
             raise NotFound("The requested resource does not exist.")
         operation = match.operation
-        check_segments(match.name, match.version, named="{name}" in operation.path)
+        check_segments(operation, match.name, match.version)
         if not is_since(served_as, operation.since):
             raise NotFound(f"The operation is not part of api-version {call.api_version}.")
         handler = self._handlers.get(operation.name)
@@ -147,3 +159,8 @@ def _authorization(request: BaseRequest) -> str | None:
     """Two headers, or one of another kind, are no token at all: the challenge is the answer."""
     given = request.headers.getall("Authorization", [])
     return given[0] if len(given) == 1 else None
+
+
+def _printable(text: str) -> str:
+    """Headers may hold any byte. What is not UTF-8 is replaced: no record could hold it."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -61,6 +61,8 @@ class Door:
             destination = self._destination(request)
             if request.raw_path == "/healthstatus" and request.method == "GET":
                 return respond(WireAnswer(200, b"{}"), headers)
+            if destination.plane is Plane.NONE:
+                raise BadRequest("The Host header names no service.")
             if destination.plane is Plane.LOGIN and self._login is not None:
                 return await self._login(request, str(client))
             plane = self._planes.get(destination.plane)
@@ -89,7 +91,7 @@ class Door:
         given = request.headers.getall("Host", [])
         if len(given) != 1:
             raise BadRequest("The request needs exactly one Host header.")
-        if not request.raw_path.startswith("/"):
+        if not request.raw_path.startswith("/") or not request.raw_path.isascii():
             raise BadRequest("The request target must be a path.")
         return self._hosts.find(given[0])
 

@@ -12,6 +12,7 @@ from enum import Enum
 from hsmvault.errors import BadRequest
 
 _HOST = re.compile(r"([a-z0-9.-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
+_ADDRESS = re.compile(r"([0-9A-Za-z.-]{0,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?", re.ASCII)
 _LABEL = re.compile(r"[a-z0-9-]{1,63}", re.ASCII)
 
 
@@ -66,7 +67,7 @@ class Hosts:
         return known
 
     def _parse(self, header: str) -> Destination:
-        match = _HOST.fullmatch(header.lower())
+        match = _HOST.fullmatch(header.lower()) if header.isascii() else None  # lower() makes k of the Kelvin sign
         if match is None:
             return self._address(header)
         host, port = match[1], match[2]
@@ -83,6 +84,6 @@ class Hosts:
 
     def _address(self, header: str) -> Destination:
         """Load balancers ask for health by address; nothing else is served there."""
-        if len(header) > 64 or not re.fullmatch(r"[0-9A-Za-z.:\[\]-]*", header, re.ASCII):
+        if not _ADDRESS.fullmatch(header):
             raise BadRequest("The Host header cannot be read.")
         return Destination(Plane.NONE, "", f"https://{self.suffix}{self._shown}", "")

@@ -6,7 +6,15 @@ import msgspec
 
 from hsmvault.custody.admission import PrivateJwk
 from hsmvault.errors import BadRequest, NotBuilt
-from hsmvault.model.algorithms import KEY_OPERATIONS, OCT_SIZES_BITS, RSA_SIZES_BITS, Curve, Family, KeySpec
+from hsmvault.model.algorithms import (
+    EC_SIZES_BITS,
+    KEY_OPERATIONS,
+    OCT_SIZES_BITS,
+    RSA_SIZES_BITS,
+    Curve,
+    Family,
+    KeySpec,
+)
 from hsmvault.model.containers import Container
 from hsmvault.model.keys import KeyVersion
 from hsmvault.resources.keys import DeletedKey, ImportedKey, KeySettings
@@ -103,16 +111,16 @@ def spec_of(body: CreateKey) -> tuple[KeySpec, bool]:
     """What to generate, and whether in hardware. Raises BadRequest."""
     family, hardware = family_of(body.kty)
     if family is Family.EC:
-        if body.key_size is not None or body.public_exponent is not None:
-            raise invalid_property("key_size" if body.key_size is not None else "public_exponent")
-        return KeySpec.ec(_curve(body.crv)), hardware
+        if body.public_exponent is not None:
+            raise invalid_property("public_exponent")
+        return _ec_spec(body.crv, body.key_size), hardware
     if body.crv is not None:
         raise invalid_property("crv")
     if family is Family.OCT:
-        return KeySpec.oct(_size(body.key_size or 256, OCT_SIZES_BITS)), hardware
+        return KeySpec.oct(_size(256 if body.key_size is None else body.key_size, OCT_SIZES_BITS)), hardware
     if body.public_exponent not in (None, 65537):
         raise invalid_property("public_exponent")
-    return KeySpec.rsa(_size(body.key_size or 2048, RSA_SIZES_BITS)), hardware
+    return KeySpec.rsa(_size(2048 if body.key_size is None else body.key_size, RSA_SIZES_BITS)), hardware
 
 
 def family_of(kty: str) -> tuple[Family, bool]:
@@ -229,6 +237,14 @@ def _add_common(answer: dict[str, object], row: KeyVersion) -> None:
         answer["tags"] = dict(row.tags)
     if row.managed:
         answer["managed"] = True
+
+
+def _ec_spec(curve: str | None, size_bits: int | None) -> KeySpec:
+    """A size that is given too has to be the curve's."""
+    spec = KeySpec.ec(_curve(curve))
+    if size_bits is not None and _size(size_bits, EC_SIZES_BITS) != spec.size_bits:
+        raise invalid_property("key_size")
+    return spec
 
 
 def _curve(name: str | None) -> Curve:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hsmvault.model.containers import Container
 from hsmvault.model.keys import NAME, VERSION, KeyVersion
-from hsmvault.model.operations import Kind
+from hsmvault.model.operations import Operation
 from hsmvault.resources import refusals
 from hsmvault.resources.key_backups import KeyBackups
 from hsmvault.resources.key_operations import KeyOperations, Used
@@ -36,12 +36,12 @@ class KeyRequest:
 Handler = Callable[[KeyRequest], Awaitable[WireAnswer]]
 
 
-def check_segments(name: str, version: str | None, *, named: bool) -> None:
+def check_segments(operation: Operation, name: str, version: str | None) -> None:
     """Raises BadRequest for a bad name and NotFound for what cannot be a version of anything."""
-    if named and not NAME.fullmatch(name):
+    if "{name}" in operation.path and not NAME.fullmatch(name):
         raise refusals.invalid_name(name[:256])
     if version is not None and not VERSION.fullmatch(version.lower()):
-        raise refusals.not_found(Kind.KEYS, name, version[:64])
+        raise refusals.not_found(operation.kind, name, version[:64])
 
 
 class KeyHandlers:

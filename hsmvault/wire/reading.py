@@ -2,7 +2,7 @@
 
 import asyncio
 
-from aiohttp.web import BaseRequest
+from aiohttp.web import BaseRequest, RequestPayloadError
 
 from hsmvault.errors import BadRequest, TooLarge
 
@@ -30,4 +30,6 @@ async def read_body(request: BaseRequest, longest_bytes: int, seconds: float) ->
                 parts.append(part)
     except TimeoutError:
         raise BadRequest("The request body did not arrive in time.") from None
+    except (OSError, RequestPayloadError):  # the client hung up, or its chunks are none
+        raise BadRequest("The request body did not arrive in full.") from None
     return b"".join(parts)

@@ -10,6 +10,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from socket import socket
+from typing import cast
 
 from aiohttp.web import BaseRequest, RequestHandler, Response, Server, StreamResponse
 
@@ -56,8 +57,7 @@ class _Connection(RequestHandler):
         assert isinstance(self._manager, _Server)
         if len(self._manager.connections) >= self._limits.connections:
             LOG.warning("too many connections: one is closed")
-            assert isinstance(transport, asyncio.Transport)
-            transport.abort()
+            cast(asyncio.Transport, transport).abort()  # uvloop's transports are no subclasses of asyncio's
             return
         super().connection_made(transport)
 

@@ -1,7 +1,7 @@
 """The published keys of outside issuers: from a file, or from one configured URL (RFC 7517).
 
-It connects to nothing but the configured URL. An unknown key id asks again at most once a minute; keys that were read
-stay when a refresh fails.
+It connects to nothing but the configured URL. An unknown key id asks again at most once a minute, a known one once an
+hour, so that a withdrawn key does not stay for ever; keys that were read stay when a refresh fails.
 """
 
 import asyncio
@@ -22,6 +22,7 @@ LOG = logging.getLogger("hsmvault.outbound")
 _LONGEST_BYTES = 1 << 20
 _SHORTEST_RSA_BITS = 2048
 _REFRESH_SECONDS = 60.0
+_RENEW_SECONDS = 3600.0
 _TIMEOUT_SECONDS = 10.0
 
 PublicKey = RSAPublicKey | EllipticCurvePublicKey
@@ -39,10 +40,14 @@ def parse_key_set(content: bytes) -> dict[str, PublicKey]:
     for member in members:
         if not isinstance(member, dict) or member.get("use", "sig") != "sig" or not isinstance(member.get("kid"), str):
             continue
-        public = {name: value for name, value in member.items() if name in {"kty", "n", "e", "crv", "x", "y"}}
+        public = {
+            name: member[name] for name in ("kty", "n", "e", "crv", "x", "y") if isinstance(member.get(name), str)
+        }
+        if public.get("kty") not in ("RSA", "EC"):
+            continue
         try:
-            key = jwt.PyJWK(public, algorithm="RS256" if public.get("kty") == "RSA" else None).key
-        except (jwt.PyJWTError, ValueError, TypeError):
+            key = jwt.PyJWK(public, algorithm="RS256" if public["kty"] == "RSA" else None).key
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
             continue
         if isinstance(key, RSAPublicKey) and key.key_size < _SHORTEST_RSA_BITS:
             continue
@@ -52,7 +57,7 @@ def parse_key_set(content: bytes) -> dict[str, PublicKey]:
 
 
 class FileKeySet:
-    """A JWK set in a file; read again when an unknown id comes and the file has changed."""
+    """A JWK set in a file."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
@@ -66,15 +71,14 @@ class FileKeySet:
             ) from error
 
     async def find(self, kid: str) -> PublicKey | None:
-        key = self._keys.get(kid)
-        if key is None and self._clock.monotonic() - self._looked >= _REFRESH_SECONDS:
+        age = self._clock.monotonic() - self._looked
+        if age >= (_RENEW_SECONDS if kid in self._keys else _REFRESH_SECONDS):
             self._looked = self._clock.monotonic()
             try:
                 self._keys = parse_key_set(await asyncio.to_thread(self._path.read_bytes))
             except (OSError, ValueError) as error:
                 LOG.warning("jwks_file %s cannot be read: %s", self._path, type(error).__name__)
-            key = self._keys.get(kid)
-        return key
+        return self._keys.get(kid)
 
 
 class RemoteKeySet:
@@ -89,18 +93,15 @@ class RemoteKeySet:
         self._refreshing: asyncio.Task[None] | None = None
 
     async def find(self, kid: str) -> PublicKey | None:
-        if kid not in self._keys and self._may_look():
-            if self._refreshing is None:
-                self._refreshing = asyncio.create_task(self._refresh())
+        is_known = kid in self._keys
+        if self._refreshing is None and self._is_older_than(_RENEW_SECONDS if is_known else _REFRESH_SECONDS):
+            self._refreshing = asyncio.create_task(self._refresh())
+        if not is_known and self._refreshing is not None:
             await asyncio.shield(self._refreshing)
         return self._keys.get(kid)
 
-    def _may_look(self) -> bool:
-        return (
-            self._refreshing is not None
-            or self._looked is None
-            or self._clock.monotonic() - self._looked >= _REFRESH_SECONDS
-        )
+    def _is_older_than(self, seconds: float) -> bool:
+        return self._looked is None or self._clock.monotonic() - self._looked >= seconds
 
     async def _refresh(self) -> None:
         self._looked = self._clock.monotonic()
@@ -110,7 +111,8 @@ class RemoteKeySet:
                 aiohttp.ClientSession(timeout=timeout) as session,
                 session.get(self._url, ssl=self._context, allow_redirects=False) as response,
             ):
-                response.raise_for_status()
+                if response.status != 200:
+                    raise ValueError(f"status {response.status}")
                 content = bytearray()
                 async for part in response.content.iter_any():
                     content += part

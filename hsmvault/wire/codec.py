@@ -39,13 +39,13 @@ def encode_body(value: object) -> bytes:
 
 
 def from_base64url(text: str, member: str) -> bytes:
-    """RFC 4648, 5. Padding is tolerated, anything else outside the alphabet is not. Raises BadRequest."""
+    """RFC 4648, 5. Whole padding is tolerated, anything else outside the alphabet is not. Raises BadRequest."""
     try:
         raw = text.encode("ascii")
         if b"+" in raw or b"/" in raw:
             raise ValueError
         bare = raw.rstrip(b"=")
-        if len(raw) - len(bare) > 2:
+        if len(raw) != len(bare) and (len(raw) % 4 or len(raw) - len(bare) > 2):
             raise ValueError
         return binascii.a2b_base64(bare.translate(_TO_STANDARD) + b"=" * (-len(bare) % 4), strict_mode=True)
     except ValueError:

@@ -22,6 +22,9 @@ LOG = logging.getLogger("hsmvault.wire")
 _SILENT = logging.getLogger("hsmvault.wire.silent")
 _SILENT.disabled = True  # what aiohttp would log of broken requests may hold parts of tokens
 
+_SHARE_OF_RUNNING = 0.8  # of the time to stop, for requests that run
+_STOP_POLL_SECONDS = 0.01
+
 Handle = Callable[[BaseRequest], Awaitable[StreamResponse]]
 
 
@@ -61,7 +64,18 @@ class _Connection(RequestHandler):
             return
         super().connection_made(transport)
 
+    @property
+    def is_busy(self) -> bool:
+        """A request runs, or has come and not begun."""
+        return self._request_in_progress or bool(self._messages)
+
     def data_received(self, data: bytes) -> None:
+        if self._close and self._request_in_progress:
+            # aiohttp drops what comes after close(), and with it the rest of a body that a running request waits for.
+            self._close = False
+            super().data_received(data)
+            self._close = True
+            return
         super().data_received(data)
         waiting = self._waiter is not None and not self._waiter.done()
         if waiting and not self._messages:
@@ -70,6 +84,14 @@ class _Connection(RequestHandler):
         elif self._header_timer is not None:
             self._header_timer.cancel()
             self._header_timer = None
+
+    async def finish_response(
+        self, request: BaseRequest, resp: StreamResponse, start_time: float | None
+    ) -> tuple[StreamResponse, bool]:
+        """The last answer of a connection says so, or the client would send its next request into the void."""
+        if self._close and isinstance(resp, StreamResponse):
+            resp.force_close()
+        return await super().finish_response(request, resp, start_time)
 
     def connection_lost(self, exc: BaseException | None) -> None:
         if self._header_timer is not None:
@@ -104,6 +126,10 @@ class _Server(Server):
     def __call__(self) -> RequestHandler:
         return _Connection(self, self._limits, self._loop)
 
+    @property
+    def is_busy(self) -> bool:
+        return any(connection.is_busy for connection in self.connections if isinstance(connection, _Connection))
+
 
 class Listener:
     """A running server on sockets that somebody else has bound."""
@@ -136,8 +162,13 @@ class Listener:
         return len(self._server.connections)
 
     async def stop(self, seconds: float) -> None:
-        """Accept nothing more, let running requests end within so many seconds, close what is left."""
+        """Accept nothing more, let running requests end, and close what is left; all within so many seconds."""
         for listening in self._listening:
             listening.close()
         self._server.pre_shutdown()
-        await self._server.shutdown(seconds)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + seconds * _SHARE_OF_RUNNING
+        while self._server.is_busy and loop.time() < deadline:  # noqa: ASYNC110  # aiohttp has no event for it
+            await asyncio.sleep(_STOP_POLL_SECONDS)
+        # Twice: what takes its time, and what takes it although it was cancelled.
+        await self._server.shutdown(seconds * (1 - _SHARE_OF_RUNNING) / 2)

@@ -16,6 +16,7 @@
         ├── Conflict
         ├── TooLarge, Throttled, NotBuilt
         └── Unavailable          token, database, disk or audit sink out of reach; try again
+            └── Damaged          a stored value does not open for its row
 
 What a caller may see is in `message`; what only the operator may see is in `detail`, which reaches the log alone.
 """
@@ -147,3 +148,7 @@ class Unavailable(Retryable):
     """The HSM, the database, the disk or the audit sink is out of reach. Nothing was done."""
 
     code = "ServiceUnavailable"
+
+
+class Damaged(Unavailable):
+    """What was stored does not open: changed, cut, or of another row. Other rows go on."""

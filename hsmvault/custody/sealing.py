@@ -32,7 +32,7 @@ from hsmvault.clock import Clock, Identifiers
 from hsmvault.custody.cache import BoundedCache, SingleFlight
 from hsmvault.custody.keyring import KeyRing
 from hsmvault.custody.protocols import Binding
-from hsmvault.errors import CiphertextRefused, Unavailable
+from hsmvault.errors import CiphertextRefused, Damaged
 from hsmvault.model.data_keys import DataKeyRow
 
 FORMAT = b"\x01"
@@ -218,15 +218,15 @@ class _DataKey:
             raise damaged(binding, "it is not as it was sealed for this row") from error
 
 
-def damaged(binding: Binding, reason: str) -> Unavailable:
+def damaged(binding: Binding, reason: str) -> Damaged:
     """One answer for everything that does not open. The row and the reason are for the operator's log."""
     row = f"container {binding.container_id!r} {binding.kind} {binding.name!r} version {binding.version!r}"
-    return Unavailable("The object is not available.", detail=f"the sealed value of {row} does not open: {reason}")
+    return Damaged("The object is not available.", detail=f"the sealed value of {row} does not open: {reason}")
 
 
-def _damaged_data_key(row: DataKeyRow, reason: str) -> Unavailable:
+def _damaged_data_key(row: DataKeyRow, reason: str) -> Damaged:
     where = f"data key {row.id!r} of container {row.container_id!r}, system key {row.system_key_id!r}"
-    return Unavailable("The object is not available.", detail=f"{where} does not open: {reason}")
+    return Damaged("The object is not available.", detail=f"{where} does not open: {reason}")
 
 
 def _data_key_id(sealed: bytes, binding: Binding) -> str:

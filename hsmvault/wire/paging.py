@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from hsmvault.custody.protocols import Binding
 from hsmvault.custody.sealing import Sealer
-from hsmvault.errors import BadRequest, RequestError
+from hsmvault.errors import BadRequest, Damaged
 from hsmvault.resources.refusals import invalid_property
 from hsmvault.wire.codec import from_base64url, to_base64url
 
@@ -37,7 +37,7 @@ class SkipTokens:
         try:
             sealed = from_base64url(text, "$skiptoken")
             return (await self._sealer.open(sealed, _binding(container_id, collection))).decode()
-        except RequestError:
+        except (BadRequest, Damaged):
             raise BadRequest("The skip token is not valid.") from None
 
     async def write(self, place: str, container_id: str, collection: str) -> str:

@@ -1,12 +1,13 @@
 """A worker, put together: every part is made here, once, and given what it needs. Nothing else builds parts."""
 
-import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from hsmvault.app.first_start import DEFAULT_TENANT, LOCAL_IDENTITIES
-from hsmvault.app.observation import Observation, RecordLogin
+from hsmvault.app.observation import Observation, RecordLogin, show_audit, show_cache, show_queues, show_token
+from hsmvault.app.reconciliation import node_id
+from hsmvault.app.reloading import Reload
 from hsmvault.app.trust import EmbeddedKeys, configured_issuer, embedded_issuers
 from hsmvault.app.worlds import KnownWorld, known_world, module_of
 from hsmvault.audit.log import AuditLog, Durability
@@ -14,7 +15,9 @@ from hsmvault.clock import Clock, Identifiers, RandomIdentifiers, SystemClock
 from hsmvault.config import Settings, WorkerSettings
 from hsmvault.custody.custodians import Custodians, WorldCustody
 from hsmvault.custody.hard import WrappedCustodian
+from hsmvault.custody.intents import Intents
 from hsmvault.custody.keyring import KeyRing
+from hsmvault.custody.loaded import LoadedKeys
 from hsmvault.custody.protocols import Custodian, CustodyClass
 from hsmvault.custody.resident import ResidentCustodian
 from hsmvault.custody.sealing import CacheLimits, Sealer
@@ -40,6 +43,7 @@ from hsmvault.resources.key_cache import KeyCache
 from hsmvault.resources.key_operations import KeyOperations
 from hsmvault.resources.keys import Keys
 from hsmvault.store import meta
+from hsmvault.store.board import ChangeBoard
 from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.data_keys import DataKeys
 from hsmvault.store.database import Database
@@ -58,6 +62,7 @@ LOG = logging.getLogger("hsmvault.worker")
 _SOFT_QUEUE = 512
 _SOFT_GENERATIONS = 16
 _CHECKS_QUEUE = 64
+_VERIFICATION_QUEUE = 512
 
 
 @dataclass(slots=True)
@@ -74,6 +79,7 @@ class Worker:
     door: Door
     identity: IdentityEndpoints | None
     rotation: Rotation | None
+    reload: Reload
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +93,7 @@ class _Base:
     database: Database
     feed: ChangeFeed
     audit: AuditLog
+    intents: Intents
 
 
 async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: Callable[[str], None]) -> Worker:
@@ -100,38 +107,52 @@ async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: 
         durability=Durability(settings.audit.durability),
         rotate_bytes=settings.audit.rotate_bytes,
     )
-    feed = ChangeFeed(database, interval_seconds=settings.store.poll_seconds)
-    base = _Base(settings, clock, identifiers, metrics, database, feed, audit)
+    board = ChangeBoard(settings.layout.board, worker.index, worker.count)
+    feed = ChangeFeed(database, interval_seconds=settings.store.poll_seconds, board=board)
+    intents = Intents(database, node_id(settings.layout, identifiers), clock)
+    base = _Base(settings, clock, identifiers, metrics, database, feed, audit, intents)
     known = await known_world(database)
     if known is None:
         raise HsmRefusal("This installation has no security world yet: run 'hsmvault init' once, then start again.")
     token = await Token.start(
         module_of(settings), known.selector, pin, known.ids, on_fatal=on_fatal, may_be_down=worker.start > 0
     )
-    metrics.hsm_up.child(known.row.name).read = lambda: float(token.is_up)
-    metrics.hsm_waiting.child("work").read = lambda: float(token.waiting())
+    show_token(metrics, known.row.name, token)
+    show_audit(metrics, audit)
     metrics.changes_age.child().read = feed.staleness
     world = World([token], identifiers)
     work: Lane[None] = Lane("soft", None, limit=_SOFT_QUEUE)
     generation: Lane[None] = Lane("soft-generation", None, limit=_SOFT_GENERATIONS)
     checks: Lane[None] = Lane("admission", None, limit=_CHECKS_QUEUE)
+    verification: Lane[None] = Lane("verification", None, limit=_VERIFICATION_QUEUE)
+    lanes = {"soft": work, "soft-generation": generation, "admission": checks, "verification": verification}
+    show_queues(metrics, lanes)
     system_keys = KeyRing(world)
     limits = CacheLimits(seconds=float(settings.custody.data_key_seconds))
     sealer = Sealer(system_keys, DataKeys(database), clock, identifiers, limits)
     soft = SoftCustodian(sealer, clock, work=work, generation=generation, limits=limits)
-    custodians = Custodians(soft, {known.row.id: _world_custody(settings, known, world, identifiers)})
-    door, identity, rotation = await _services(base, known, custodians, system_keys, sealer, checks, worker)
-    lanes = (work, generation, checks)
-    return Worker(database, feed, audit, (token,), lanes, sealer, soft, door, identity, rotation)
+    custodians = Custodians(soft, {known.row.id: _world_custody(base, known, world)})
+    door, identity, rotation, reload = await _services(base, known, custodians, system_keys, sealer, lanes, worker)
+    return Worker(
+        database, feed, audit, (token,), tuple(lanes.values()), sealer, soft, door, identity, rotation, reload
+    )
 
 
-def _world_custody(settings: Settings, known: KnownWorld, world: World, identifiers: Identifiers) -> WorldCustody:
+def _world_custody(base: _Base, known: KnownWorld, world: World) -> WorldCustody:
     custodians: dict[CustodyClass, Custodian] = {}
     if "wrapped" in world.tokens[0].profile.custody and known.row.world_key_id:
-        custodians[CustodyClass.WRAPPED] = WrappedCustodian(world, identifiers)
+        custodians[CustodyClass.WRAPPED] = wrapped = WrappedCustodian(world, base.identifiers)
+        _show_loaded(base.metrics, "wrapped", wrapped.loaded)
     if "resident" in world.tokens[0].profile.custody:
-        custodians[CustodyClass.RESIDENT] = ResidentCustodian(world, identifiers)
-    return WorldCustody(CustodyClass(settings.custody.hard), custodians)
+        custodians[CustodyClass.RESIDENT] = resident = ResidentCustodian(world, base.identifiers, base.intents)
+        _show_loaded(base.metrics, "resident", resident.loaded)
+    return WorldCustody(CustodyClass(base.settings.custody.hard), custodians)
+
+
+def _show_loaded(metrics: Metrics, name: str, of_tokens: tuple[LoadedKeys, ...]) -> None:
+    (loaded,) = of_tokens  # a world has one token so far
+    show_cache(metrics, name, loaded.counters)
+    metrics.cache_evictions.child(name).read = lambda: loaded.counters.evictions
 
 
 async def _services(
@@ -140,24 +161,27 @@ async def _services(
     custodians: Custodians,
     system_keys: KeyRing,
     sealer: Sealer,
-    checks: Lane[None],
+    lanes: Mapping[str, Lane[None]],
     worker: WorkerSettings,
-) -> tuple[Door, IdentityEndpoints | None, Rotation | None]:
+) -> tuple[Door, IdentityEndpoints | None, Rotation | None, Reload]:
     settings, names = base.settings, base.settings.names
     hard = custodians.worlds[known.row.id]
     login_keys = SigningKeys(database=base.database, custodian=hard.custodians[hard.default], clock=base.clock)
     base.feed.subscribe("login-key", lambda _, __: login_keys.forget())
     base.feed.subscribe_all(login_keys.forget)
     containers = ContainerCache(base.database)
-    pipeline = await _pipeline(base, EmbeddedKeys(login_keys), containers)
+    pipeline, reload = await _pipeline(base, EmbeddedKeys(login_keys), containers)
     key_cache = KeyCache(base.database, custodians)
+    show_cache(base.metrics, "keys", key_cache)
     base.feed.subscribe("key", key_cache.forget)
     base.feed.subscribe_all(key_cache.forget_all)
-    keys = Keys(base.database, custodians, key_cache, checks, base.clock, base.identifiers)
+    keys = Keys(base.database, custodians, key_cache, lanes["admission"], base.clock, base.identifiers, base.intents)
     geographies = {known.row.id: known.row.geography}
     backups = KeyBackups(base.database, custodians, system_keys, geographies, base.clock, base.identifiers)
-    handlers = KeyHandlers(keys, KeyOperations(key_cache, base.clock), backups, SkipTokens(sealer))
+    operations = KeyOperations(key_cache, base.clock, lanes["verification"])
+    handlers = KeyHandlers(keys, operations, backups, SkipTokens(sealer))
     vaults = VaultPlane(
+        base.feed,
         containers,
         pipeline,
         handlers.table,
@@ -178,10 +202,10 @@ async def _services(
         base.identifiers,
         request_id.set,
     )
-    return door, identity, rotation
+    return door, identity, rotation, reload
 
 
-async def _pipeline(base: _Base, embedded: EmbeddedKeys, containers: ContainerCache) -> Pipeline:
+async def _pipeline(base: _Base, embedded: EmbeddedKeys, containers: ContainerCache) -> tuple[Pipeline, Reload]:
     """Caches follow the changes: what is dropped here is what a removed right has to reach."""
     names, feed = base.settings.names, base.feed
     issuers = Issuers(tuple(configured_issuer(issuer, names, base.clock) for issuer in base.settings.issuers))
@@ -189,40 +213,40 @@ async def _pipeline(base: _Base, embedded: EmbeddedKeys, containers: ContainerCa
     directory_cache = DirectoryCache(base.database)
     assignments = AssignmentCache(base.database)
     authentication = Authentication(issuers, directory_cache, base.clock)
+    show_cache(base.metrics, "tokens", authentication)
     authorization = Authorization(assignments)
-    reloading: set[asyncio.Task[None]] = set()
 
     async def reload_issuers() -> None:
         issuers.replace_embedded(await embedded_issuers(base.database, names, embedded))
 
+    reload = Reload("tenants", reload_issuers)
+
     def directory_changed() -> None:
         directory_cache.forget_all()
         authorization.forget()
-        task = asyncio.get_running_loop().create_task(reload_issuers())
-        reloading.add(task)
-        task.add_done_callback(reloading.discard)
+        reload.ask()
 
     def roles_changed(principal_id: str) -> None:
         assignments.forget(principal_id)
         authorization.forget()
 
-    def containers_changed() -> None:
-        containers.forget_all()
+    def container_changed(name: str) -> None:
+        containers.forget(name)
         authorization.forget()
 
     def everything_changed() -> None:
         assignments.forget_all()
-        containers_changed()
+        containers.forget_all()
         authentication.forget()
         directory_changed()
 
     for kind in ("directory", "principal", "application"):
         feed.subscribe(kind, lambda _, __: directory_changed())
     feed.subscribe("role", lambda _, principal_id: roles_changed(principal_id))
-    feed.subscribe("container", lambda _, __: containers_changed())
+    feed.subscribe("container", lambda _, name: container_changed(name))
     feed.subscribe("login-key", lambda _, __: authentication.forget())
     feed.subscribe_all(everything_changed)
-    return Pipeline(authentication, authorization, base.audit, base.clock, failures.status_of)
+    return Pipeline(authentication, authorization, base.audit, base.clock, failures.status_of), reload
 
 
 async def _login(
@@ -269,6 +293,7 @@ async def _login(
         custodian=custodian,
         clock=base.clock,
         identifiers=base.identifiers,
+        intents=base.intents,
         owner=f"worker-{worker.index}-{base.identifiers.guid()}",
     )
     return login, identity, rotation

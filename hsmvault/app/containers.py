@@ -50,13 +50,13 @@ async def declare_containers(
 async def _create(
     tx: Transaction, declared: DeclaredVault, world_id: str, clock: Clock, identifiers: Identifiers
 ) -> None:
-    now = int(clock.now())
+    now = int(clock.now())  # below, str() takes the configuration's own types away: no encoder knows them
     container = Container(
         id=identifiers.guid(),
         kind=ContainerKind.VAULT,
         name=declared.name,
-        tenant_id=declared.tenant,
-        subscription_id=declared.subscription,
+        tenant_id=str(declared.tenant),
+        subscription_id=str(declared.subscription),
         resource_group=declared.resource_group,
         location=declared.location,
         world_id=world_id,
@@ -65,9 +65,9 @@ async def _create(
         retention=Retention(declared.retention_days, declared.purge_protection),
         access_policies=tuple(
             AccessPolicy(
-                tenant_id=entry.tenant,
-                object_id=entry.object_id,
-                application_id=entry.application_id or "",
+                tenant_id=str(entry.tenant),
+                object_id=str(entry.object_id),
+                application_id=str(entry.application_id or ""),
                 keys=frozenset(entry.keys),
                 secrets=frozenset(entry.secrets),
                 certificates=frozenset(entry.certificates),
@@ -84,7 +84,7 @@ async def _create(
                 f"containers.role_assignments: there is no built-in role '{assignment.role}' (vault '{declared.name}')."
             )
         await roles.insert(
-            tx, RoleAssignment(identifiers.guid(), container.resource_id, role.id, assignment.principal, now)
+            tx, RoleAssignment(identifiers.guid(), container.resource_id, role.id, str(assignment.principal), now)
         )
 
 

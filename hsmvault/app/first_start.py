@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.config import Settings
+from hsmvault.config.files import write_private
 from hsmvault.config.settings import DeclaredVault, Guid, RoleAssignmentEntry
 from hsmvault.errors import ConfigurationError
 from hsmvault.login import bootstrap
@@ -77,7 +78,7 @@ async def first_start(settings: Settings, database: Database, clock: Clock, iden
         password, password_hash = await bootstrap.generate_password(identifiers)
         async with database.write() as tx:
             made = await _make(tx, settings, identifiers, password.reveal(), password_hash)
-            _write(path, made)
+            write_private(path, msgspec.json.encode(made))
             await meta.put(tx, DEFAULT_TENANT, made.tenant_id)
             await meta.put(tx, LOCAL_IDENTITIES, identity_resource(made.subscription_id))
             await meta.put(tx, _DONE, str(int(clock.now())))
@@ -204,15 +205,6 @@ def _environment(settings: Settings, made: DevPrincipals) -> dict[str, str]:
         "HSMVAULT_USER_NAME": made.user_name,
         "HSMVAULT_USER_PASSWORD": made.user_password,
     }
-
-
-def _write(path: Path, made: DevPrincipals) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    partial = path.with_suffix(".new")
-    partial.touch(mode=0o600)
-    partial.chmod(0o600)
-    partial.write_bytes(msgspec.json.encode(made))
-    partial.replace(path)
 
 
 def _read(path: Path) -> DevPrincipals:

@@ -1,15 +1,55 @@
-"""Where the parts meet telemetry and the audit log: calls become metrics, attempts to log in become audit records."""
+"""Where the parts meet telemetry and the audit log: calls become metrics, attempts to log in become audit records, and
+what parts count for themselves is asked for when metrics are collected.
+"""
 
 import logging
+from collections.abc import Mapping
+from typing import Protocol
 
 from hsmvault.audit.log import AuditLog
 from hsmvault.audit.record import AuditRecord, Properties, identity, timestamp
 from hsmvault.clock import Clock
+from hsmvault.hsm.token import Token
+from hsmvault.lanes import Lane
 from hsmvault.login.attempts import LoginAttempt
 from hsmvault.pipeline.call import Call
 from hsmvault.telemetry.metrics import Metrics
 
 LOG = logging.getLogger("hsmvault.calls")
+
+
+class LookedUp(Protocol):
+    """A cache that counts its look-ups, or the counters of one."""
+
+    hits: int
+    misses: int
+
+
+def show_cache(metrics: Metrics, name: str, cache: LookedUp) -> None:
+    metrics.cache.child(name, "hit").read = lambda: cache.hits
+    metrics.cache.child(name, "miss").read = lambda: cache.misses
+
+
+def show_token(metrics: Metrics, world: str, token: Token) -> None:
+    counters = token.counters
+    metrics.hsm_up.child(world).read = lambda: float(token.is_up)
+    metrics.hsm_waiting.child("work").read = lambda: float(token.waiting())
+    metrics.hsm_events.child(world, "refusal").read = lambda: counters.jobs_refused
+    metrics.hsm_events.child(world, "canary").read = lambda: counters.canaries
+    metrics.hsm_events.child(world, "canary_failed").read = lambda: counters.canaries_failed
+    metrics.hsm_events.child(world, "recovery").read = lambda: counters.recoveries
+    metrics.throttled.child("hsm").read = lambda: counters.queue_full
+
+
+def show_queues(metrics: Metrics, lanes: Mapping[str, Lane[None]]) -> None:
+    for name, lane in lanes.items():
+        metrics.throttled.child(name).read = lambda lane=lane: float(lane.refused)
+
+
+def show_audit(metrics: Metrics, audit: AuditLog) -> None:
+    metrics.audit_failing.child().read = lambda: float(audit.is_failing)
+    metrics.audit_records.child("accepted").read = lambda: audit.accepted
+    metrics.audit_records.child("refused").read = lambda: audit.refused
 
 
 class Observation:

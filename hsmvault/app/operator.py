@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from hsmvault.app.worlds import found_world, known_world, module_of, profile_of
+from hsmvault.app.worlds import found_world, known_world, loaded_module, profile_of
 from hsmvault.clock import RandomIdentifiers, SystemClock
-from hsmvault.config import Settings
+from hsmvault.config import Checked, Settings
 from hsmvault.errors import HsmRefusal, OperatorError
-from hsmvault.hsm.inspection import check_token
+from hsmvault.hsm.inspection import Inspection, check_token
 from hsmvault.hsm.pin import Pin
 from hsmvault.store.database import Database
 from hsmvault.store.migrations import migrate as migrate_schema
@@ -24,13 +24,10 @@ async def initialize(settings: Settings, pin: Pin, so_pin: Pin) -> Sequence[str]
                 f"This installation has a security world already, on token '{known.row.token_label}'; it is not "
                 "overwritten, because everything that it protects would be lost."
             )
-        module = module_of(settings)
-        try:
+        async with loaded_module(settings) as module:
             known = await found_world(
                 settings, database, module, clock, identifiers, pin=pin, so_pin=so_pin, make_token=False
             )
-        finally:
-            module.finalize()
     finally:
         await database.close()
     return (
@@ -46,9 +43,9 @@ async def migrate(settings: Settings) -> Sequence[str]:
     return ("The database has the schema of this version.",)
 
 
-async def check(settings: Settings, pin: Pin | None) -> Sequence[OperatorError]:
-    """What a start would be refused for, without changing anything. With a PIN: one attempt at it."""
-    found: list[OperatorError] = []
+async def check(settings: Settings, pin: Pin | None) -> Checked:
+    """What a start would be refused for, without changing anything. With a PIN: one attempt, and the self-test."""
+    notes: tuple[str, ...] = ()
     try:
         profile = profile_of(settings)
         database = await Database.open(settings.store_url, clock=SystemClock())
@@ -59,7 +56,18 @@ async def check(settings: Settings, pin: Pin | None) -> Sequence[OperatorError]:
         if known is None:
             raise HsmRefusal("There is no security world yet: run 'hsmvault init'.")
         if pin is not None:
-            check_token(str(settings.hsm.module), profile, known.selector, pin, known.ids).require()
+            inspection = check_token(str(settings.hsm.module), profile, known.selector, pin, known.ids)
+            notes = _table(inspection)
+            inspection.require()
     except OperatorError as error:
-        found.append(error)
-    return found
+        return Checked((error,), notes)
+    return Checked((), notes)
+
+
+def _table(inspection: Inspection) -> tuple[str, ...]:
+    """The self-test of a token, one line a test."""
+    title = f"Token '{inspection.label}' ({inspection.manufacturer} {inspection.model}, serial {inspection.serial}):"
+    rows = (
+        f"  passed  {row.name}" if row.passed else f"  FAILED  {row.name}: {row.detail}" for row in inspection.checks
+    )
+    return (title, *rows)

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
+from collections.abc import Awaitable, Callable, Sequence
 
 from hsmvault.app.composition import Worker, compose
 from hsmvault.config import Control, Listeners, WorkerSettings
@@ -15,6 +17,7 @@ from hsmvault.wire.server import Limits, Listener
 LOG = logging.getLogger("hsmvault.worker")
 _ROTATION_SECONDS = 3600.0
 _SWEEP_SECONDS = 60.0
+_CLOSING_SECONDS = 0.7  # behind the listeners; the supervisor kills what is there a second after stop_seconds
 
 
 async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, control: Control) -> int:
@@ -23,7 +26,7 @@ async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, con
     parts = await compose(worker, pin, control.metrics, _leave)
     await parts.feed.start()
     rotated = worker.index != 0 or await _rotate(parts)
-    background = [asyncio.create_task(_look_after(parts, rotated=rotated), name="background")]
+    background = asyncio.create_task(_look_after(parts, rotated=rotated), name="background")
     limits = Limits(
         header_bytes=settings.limits.header_bytes,
         connections=settings.limits.connections,
@@ -45,12 +48,7 @@ async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, con
     control.metrics.connections.child().read = lambda: float(sum(one.connections() for one in running))
     control.ready()
     await control.stop_requested()
-    await asyncio.gather(*(listener.stop(settings.server.stop_seconds) for listener in running))
-    for task in background:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-    await _close(parts)
+    await _stop(parts, running, background, settings.server.stop_seconds)
     return 0
 
 
@@ -82,14 +80,42 @@ async def _rotate(parts: Worker) -> bool:
     return True
 
 
-async def _close(parts: Worker) -> None:
-    await parts.feed.close()
-    for lane in parts.lanes:
-        await lane.close()
-    for token in parts.tokens:
-        await token.close()
-    await parts.audit.close()
-    await parts.database.close()
+async def _stop(parts: Worker, running: Sequence[Listener], background: "asyncio.Task[None]", seconds: float) -> None:
+    """End every part in its order, whatever fails on the way, before the supervisor kills this process.
+
+    The records of what was answered come right behind the listeners; what may hang in the PKCS#11 module comes last.
+    seconds: for the listeners.
+    """
+    deadline = asyncio.get_running_loop().time() + seconds + _CLOSING_SECONDS
+    await asyncio.gather(*(_end("listener", functools.partial(one.stop, seconds), deadline) for one in running))
+    steps: list[tuple[str, Callable[[], Awaitable[object]]]] = [
+        ("audit log", parts.audit.close),
+        ("background work", lambda: _cancelled(background)),
+        ("changes", parts.feed.close),
+        ("issuers", parts.reload.close),
+        ("database", parts.database.close),
+        *(("lane", lane.close) for lane in parts.lanes),
+        *(("token", token.close) for token in parts.tokens),
+    ]
+    for name, step in steps:
+        await _end(name, step, deadline)
+
+
+async def _end(name: str, step: Callable[[], Awaitable[object]], deadline: float) -> None:
+    try:
+        async with asyncio.timeout_at(deadline):
+            await step()
+    except TimeoutError:
+        LOG.error("a part did not end in time: %s", name)
+    except Exception:
+        LOG.exception("a part did not end as it should: %s", name)
+
+
+async def _cancelled(task: "asyncio.Task[None]") -> None:
+    """Raises what the task died of, if it did."""
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
 
 
 def _leave(reason: str) -> None:

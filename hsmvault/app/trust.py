@@ -51,7 +51,7 @@ def configured_issuer(settings: TrustedIssuer, names: Names, clock: Clock) -> Is
     """Raises ConfigurationError when its files cannot be read."""
     return Issuer(
         issuers=frozenset(settings.issuers),
-        tenant_id=settings.tenant,
+        tenant_id=None if settings.tenant is None else str(settings.tenant),  # not a Guid: no encoder takes one
         keys=_key_set(settings, clock),
         audiences={
             names.vault_resource: frozenset(settings.audiences.vault),

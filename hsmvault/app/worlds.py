@@ -1,15 +1,20 @@
 """The security world of an installation: from an empty token to rows in the database, in steps that survive a crash.
 
-The CKA_IDs are drawn and committed as an intent before the ceremony touches the token. After a crash in between, the
-next attempt looks for keys with exactly these ids, checks them and goes on. It never adopts a key that it did not plan,
-and never destroys one.
+The CKA_IDs are drawn once and committed as an intent before the ceremony touches the token. After a crash in between,
+the next attempt looks for keys with exactly these ids, checks them and makes what is missing. It never adopts a key
+that it did not plan, and never destroys one. The world is committed when the token's files are on the disk.
+
+Everything that calls the module runs in a thread of its own: the loop goes on taking signals when a call hangs.
 """
 
-from contextlib import suppress
+from asyncio import CancelledError
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import msgspec
 
+from hsmvault.app.token_files import sync_token
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.config import Settings
 from hsmvault.errors import ConfigurationError, HsmRefusal
@@ -18,6 +23,7 @@ from hsmvault.hsm.inspection import holds_world
 from hsmvault.hsm.module import Module, TokenSelector, load_module
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.profile import Profile, load_profile
+from hsmvault.hsm.sessions import in_thread
 from hsmvault.hsm.world_keys import WorldIds
 from hsmvault.model.worlds import ACTIVE, SystemKeyRow, WorldRow
 from hsmvault.store import meta, worlds
@@ -80,6 +86,22 @@ def module_of(settings: Settings) -> Module:
     return load_module(str(settings.hsm.module), profile_of(settings))
 
 
+@asynccontextmanager
+async def loaded_module(settings: Settings) -> AsyncIterator[Module]:
+    """The module for a while, finalised afterwards; not when we are cancelled: a thread may still be inside it, and
+    the process is about to end. Raises OperatorError.
+    """
+    module = await in_thread("hsm-load", lambda: module_of(settings))
+    try:
+        yield module
+    except CancelledError:
+        raise
+    except BaseException:
+        await in_thread("hsm-finalize", module.finalize)
+        raise
+    await in_thread("hsm-finalize", module.finalize)
+
+
 async def known_world(database: Database) -> KnownWorld | None:
     """None before the ceremony. Raises HsmRefusal when the database is half a world."""
     async with database.read() as tx:
@@ -104,24 +126,35 @@ async def found_world(
     make_token: bool,
 ) -> KnownWorld:
     """Make the world of an installation that has none, and commit it. make_token: `hsmvault dev` initialises a token
-    of its own for it, with a new label each time, so that a token that a crash left half-made is never used.
+    of its own for it, with a new label each time, so that a token that a crash left half-made is never used; `init`
+    completes what an earlier attempt began on the operator's token.
 
-    Raises HsmRefusal: a PIN is refused (tried once), no such token, keys on it that this installation did not plan.
+    Raises HsmRefusal: a PIN is refused (tried once), no such token, keys on it that this installation did not plan, or
+    its files cannot be made durable.
     """
-    intent = await _earlier_intent(database)
-    if intent is None or not holds_world(module, TokenSelector(label=intent.token_label), pin, intent.ids):
+    earlier = await _earlier_intent(database)
+    if earlier is not None and await in_thread("ceremony", lambda: _is_done(module, earlier, pin)):
+        intent = earlier
+    else:
         label = f"hsmvault-{identifiers.random(4).hex()}" if make_token else settings.hsm.token_label
-        intent = await _commit_intent(database, identifiers, label, module.profile)
-        if make_token:
-            ceremony.initialise_token(module, label, so_pin=so_pin, user_pin=pin)
-        planned = iter([bytes.fromhex(one) for one in (intent.mac, intent.world, intent.system) if one])
-        made = ceremony.create_world(
-            module, TokenSelector(label=label), so_pin=so_pin, user_pin=pin, random=lambda _: next(planned)
-        )
-        intent = msgspec.structs.replace(
-            intent, mac=made.mac.hex(), world=(made.world or b"").hex(), system=(made.system or b"").hex()
-        )
+        intent = await _commit_intent(database, identifiers, label, module.profile, earlier)
+        await in_thread("ceremony", lambda: _hold(module, intent, pin=pin, so_pin=so_pin, make_token=make_token))
+    await in_thread("ceremony", lambda: sync_token(settings, module.profile))
     return await _commit_world(settings, database, clock, identifiers, intent)
+
+
+def _is_done(module: Module, intent: _Intent, pin: Pin) -> bool:
+    return holds_world(module, TokenSelector(label=intent.token_label), pin, intent.ids)
+
+
+def _hold(module: Module, intent: _Intent, *, pin: Pin, so_pin: Pin, make_token: bool) -> None:
+    """The ceremony, with the ids of the intent and no others. Blocks."""
+    if make_token:
+        ceremony.initialise_token(module, intent.token_label, so_pin=so_pin, user_pin=pin)
+    planned = iter([bytes.fromhex(one) for one in (intent.mac, intent.world, intent.system) if one])
+    selector = TokenSelector(label=intent.token_label)
+    made = ceremony.create_world(module, selector, so_pin=so_pin, user_pin=pin, random=lambda _: next(planned))
+    assert made == intent.ids
 
 
 async def _earlier_intent(database: Database) -> _Intent | None:
@@ -132,12 +165,16 @@ async def _earlier_intent(database: Database) -> _Intent | None:
     return None
 
 
-async def _commit_intent(database: Database, identifiers: Identifiers, label: str, profile: Profile) -> _Intent:
+async def _commit_intent(
+    database: Database, identifiers: Identifiers, label: str, profile: Profile, earlier: _Intent | None
+) -> _Intent:
+    """Ids that an earlier attempt drew stay: a token may hold keys that have them."""
+    earlier = earlier or _Intent("", "", "", "")
     intent = _Intent(
         token_label=label,
-        mac=identifiers.random(16).hex(),
-        world=identifiers.random(16).hex() if profile.can_lock_world_key else "",
-        system=identifiers.random(16).hex() if profile.aes_gcm else "",
+        mac=earlier.mac or identifiers.random(16).hex(),
+        world=(earlier.world or identifiers.random(16).hex()) if profile.can_lock_world_key else "",
+        system=(earlier.system or identifiers.random(16).hex()) if profile.aes_gcm else "",
     )
     if not intent.system:
         raise ConfigurationError(

@@ -21,27 +21,22 @@ from pathlib import Path
 
 import msgspec
 
+from hsmvault.audit.chain_end import find_end, keep_aside
 from hsmvault.audit.record import AuditRecord, Properties, timestamp
 from hsmvault.clock import Clock
+from hsmvault.config.files import sync_directory
 from hsmvault.errors import OperatorError, RequestError, Unavailable
 from hsmvault.lanes import Lane
 
 LOG = logging.getLogger("hsmvault.audit")
 _PROBE_SECONDS = 1.0
 _SYNC_SECONDS = 1.0
-_LONGEST_TAIL = 1 << 20  # bytes read back at start; a line is far shorter, since headers are capped
 _REFUSAL = "The service cannot record this call and therefore does not carry it out."
 
 
 class Durability(Enum):
     WRITTEN = "written"
     SYNCED = "synced"
-
-
-class _Link(msgspec.Struct, frozen=True):
-    """What is read back of the last line."""
-
-    sequence: int
 
 
 @dataclass(slots=True)
@@ -69,7 +64,7 @@ class AuditLog:
 
     directory: made with mode 0700 when it is not there. writer: part of the file name, unique among live writers.
     rotate_bytes: a new file is begun behind this size; the chain goes on across files.
-    Raises OperatorError when the directory or file cannot be opened, or an existing file cannot be read.
+    Raises OperatorError when the directory or file cannot be opened or read, or a file has a strange name.
     """
 
     def __init__(
@@ -86,16 +81,23 @@ class AuditLog:
         file = _File(directory, writer, rotate_bytes)
         try:
             _open_last(file)
-        except (OSError, ValueError, msgspec.DecodeError) as error:
+        except (OSError, ValueError) as error:
             raise OperatorError(
                 f"The audit log in {directory} cannot be opened ({type(error).__name__}): "
-                "check that the directory belongs to hsmvault and that the last file is whole."
+                "check that the directory belongs to hsmvault and holds nothing but its files."
             ) from error
         self._lane: Lane[_File] = Lane("audit", file, limit=1 << 20)
         self._waiting: list[tuple[bytes, asyncio.Future[None]]] = []
         self._writing: asyncio.Future[None] | None = None  # done when the write in hand is
         self._is_scheduled = False
         self._failed_at: float | None = None
+        self.accepted = 0  # records since the start, and records whose calls were refused; for telemetry
+        self.refused = 0
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last record was refused, and calls are with it."""
+        return self._failed_at is not None
 
     async def ready(self) -> None:
         """Raises Unavailable while the log does not take records. Call it before an operation, so that nothing is
@@ -163,6 +165,7 @@ class AuditLog:
             if self._failed_at is not None:
                 LOG.warning("audit log takes records again")
             self._failed_at = None
+            self.accepted += len(batch)
             for accepted in batch:
                 if not accepted.done():
                     accepted.set_result(None)
@@ -171,6 +174,7 @@ class AuditLog:
             if self._failed_at is None:
                 LOG.error("audit log refuses records; calls are refused until it is back: %s", reason)
             self._failed_at = self._clock.monotonic()
+            self.refused += len(batch)
             _refuse(batch, Unavailable(_REFUSAL, detail=f"audit: {reason}"))
         if self._waiting:
             self._begin()
@@ -214,7 +218,7 @@ def _write(file: _File, records: list[bytes], must_sync: bool, now: float) -> No
     for record in records:
         sequence += 1
         line = b'{"sequence":%d,"previous":"%s",%s' % (sequence, previous.encode(), record[1:])
-        previous = urlsafe_b64encode(hashlib.sha256(line).digest()).rstrip(b"=").decode()
+        previous = _digest(line)
         lines += line
         lines += b"\n"
     try:
@@ -243,29 +247,53 @@ def _path(file: _File) -> Path:
 
 
 def _open_last(file: _File) -> None:
-    """Go on behind the last whole line. A torn last line was never acknowledged: it is cut off."""
+    """Go on behind the last line that can be read. What stands behind it is kept aside, never thrown away."""
     file.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     numbers = sorted(int(path.stem.rpartition("-")[2]) for path in file.directory.glob(f"audit-{file.writer}-*.jsonl"))
     for number in reversed(numbers):
         file.number = number
-        size = _path(file).stat().st_size
-        with _path(file).open("rb") as stream:
-            stream.seek(max(0, size - _LONGEST_TAIL))
-            tail = stream.read()
-        end = tail.rfind(b"\n")
-        if end >= 0:
-            line = tail[tail.rfind(b"\n", 0, end) + 1 : end]
-            file.sequence = msgspec.json.decode(line, type=_Link).sequence
-            file.previous = urlsafe_b64encode(hashlib.sha256(line).digest()).rstrip(b"=").decode()
-            file.length = size - (len(tail) - end - 1)
+        path = _path(file)
+        size = path.stat().st_size
+        found = find_end(path)
+        if found is not None:
+            file.sequence, file.previous = found.sequence, _digest(found.line)
+            file.length = _without_rest(file, found.end, size)
             break
-        _path(file).unlink()
+        if size == 0:
+            path.unlink()
+        else:
+            LOG.error("no line of %s can be read; it is kept as %s", path.name, keep_aside(path, 0).name)
     _open(file)
     os.ftruncate(file.descriptor, file.length)
 
 
+def _without_rest(file: _File, end: int, size: int) -> int:
+    """Keep aside what stands behind `end` in the file of this number. Returns the length to go on at: in the next file,
+    from its beginning, when there is no room for that.
+    """
+    if size == end:
+        return end
+    path = _path(file)
+    try:
+        aside = keep_aside(path, end)
+    except OSError as error:
+        LOG.error("%s ends in a torn line, which stays there (%s); the next file is begun", path.name, error.strerror)
+        file.number += 1
+        return 0
+    LOG.warning("%s ended in a torn line of %d bytes, which is kept as %s", path.name, size - end, aside.name)
+    return end
+
+
+def _digest(line: bytes) -> str:
+    """What the next line has as `previous`."""
+    return urlsafe_b64encode(hashlib.sha256(line).digest()).rstrip(b"=").decode()
+
+
 def _open(file: _File) -> None:
+    is_new = not _path(file).exists()
     file.descriptor = os.open(_path(file), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if is_new:
+        sync_directory(file.directory)
 
 
 def _open_next(file: _File) -> None:

@@ -14,6 +14,11 @@ class Layout:
         return self.data_dir / "lock"
 
     @property
+    def node(self) -> Path:
+        """Names this node among others on the same database."""
+        return self.data_dir / "node"
+
+    @property
     def environment(self) -> Path:
         return self.data_dir / "dev.env"
 
@@ -24,6 +29,11 @@ class Layout:
     @property
     def database(self) -> Path:
         return self.data_dir / "hsmvault.db"
+
+    @property
+    def board(self) -> Path:
+        """Shared memory of the workers: what each has committed last."""
+        return self.data_dir / "changes.board"
 
     @property
     def audit(self) -> Path:

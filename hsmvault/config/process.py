@@ -12,6 +12,7 @@ from typing import Protocol
 import msgspec
 
 from hsmvault.config.settings import Settings
+from hsmvault.errors import OperatorError
 from hsmvault.telemetry import Metrics
 
 
@@ -69,4 +70,12 @@ class Prepared:
     environment: dict[str, str] = field(default_factory=dict, repr=False)
     identity_environment: dict[str, str] = field(default_factory=dict, repr=False)
     hosts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What app.check found. refusals: what a start would be refused for. notes: lines for the terminal."""
+
+    refusals: tuple[OperatorError, ...] = ()
     notes: tuple[str, ...] = ()

@@ -19,14 +19,19 @@ def broken_rules(settings: Settings) -> Broken | None:
 
 
 def missing_for_serve(settings: Settings) -> list[str]:
-    """What `hsmvault serve` cannot do without and the embedded default brings along; sentences."""
+    """What `hsmvault serve` cannot do without and the embedded default brings along, or cannot do yet; sentences."""
     missing: list[str] = []
     if settings.server.certificate_file is None or settings.server.key_file is None:
         missing.append("server.certificate_file and server.key_file are missing: the TLS certificate and its key")
     if settings.hsm.pin_file is None and not settings.hsm.pin_env:
         missing.append("hsm.pin_file or hsm.pin_env is missing: where the PIN of the token comes from")
-    if not settings.issuers and not settings.login.enabled:
-        missing.append("nobody could log in: add an [[issuers]] table, or set login.enabled")
+    if not settings.issuers:
+        missing.append("nobody could log in: add an [[issuers]] table")
+    if settings.login.enabled:
+        missing.append(
+            "login.enabled: outside `hsmvault dev` the embedded issuer has no tenants yet, and there is no way to make "
+            "one; leave it off and name your issuers under [[issuers]]"
+        )
     return missing
 
 

@@ -107,7 +107,7 @@ class Login(Table, frozen=True, kw_only=True):
     enabled: bool = False
     token_seconds: Annotated[int, Meta(ge=300, le=86_400)] = 3600
     identity_token_seconds: Annotated[int, Meta(ge=300, le=86_400)] = 86_400
-    signing_key_days: Annotated[int, Meta(ge=1)] = 90
+    signing_key_days: Annotated[int, Meta(ge=3)] = 90  # each is published two days before it signs
     managed_identities: bool = False
     identity_port: DerivedPort = 0
 
@@ -209,7 +209,7 @@ class Log(Table, frozen=True, kw_only=True):
 
 
 class Settings(Table, frozen=True, kw_only=True):
-    """The whole file. dev is not a key of it: only `hsmvault dev` sets it."""
+    """The whole file."""
 
     server: Server = Server()
     limits: Limits = Limits()

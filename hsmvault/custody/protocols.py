@@ -92,6 +92,13 @@ class KeyHandle(Protocol):
         """
         ...
 
+    def release(self) -> None:
+        """Drop what is loaded of the key: its row has changed or is gone, or it was not used for long. What is being
+        loaded just now serves those who wait for it and is not kept. Operations under way finish, and the next one
+        loads again. To be called in the event loop; returns at once.
+        """
+        ...
+
 
 class Custodian(Protocol):
     custody: CustodyClass

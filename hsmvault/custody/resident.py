@@ -1,22 +1,27 @@
 """Hard keys, resident: token objects that never leave, for worlds that are configured so or cannot lock a world key.
 
-No backup: pack is refused. The caller reserves its row first (state "creating") and commits after the key is made;
-a crash in between leaves an object without a row, which unclaimed() reports and nobody destroys by guess.
+No backup: pack is refused. An intent is committed before an object is made, and goes with the commit of its row
+(intents.py): after a crash in between, the next start destroys exactly the objects that left-over intents name
+(app/reconciliation.py). Objects that nobody planned are only reported, and nobody destroys them by guess.
 
 Creating token objects and searching exclude each other in this process: SoftHSM 2.6.1 fails now and then when both
-run at once, and leaves an orphan (softhsm/SoftHSMv2#573).
+run at once, and leaves an orphan (softhsm/SoftHSMv2#573). So that no search, and no first signature, waits for an RSA
+key to be found, a key is generated as a session object and then moved into the token, which takes as long as writing.
 """
 
+import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 import msgspec
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
 from hsmvault.clock import Identifiers
+from hsmvault.custody.intents import Intents
 from hsmvault.custody.loaded import LoadedKeys
 from hsmvault.custody.protocols import Binding, CustodyClass, HeldKey, KeyHandle, PrivateKeyMaterial
+from hsmvault.custody.reference import FORMAT, ResidentReference, decode_resident
 from hsmvault.custody.steps import Steps, cache_name, destroy_quietly, spec_bytes, translated, unusable
 from hsmvault.custody.token_key import TokenKey
 from hsmvault.custody.world import World, same_mac, world_mac
@@ -29,19 +34,11 @@ from hsmvault.hsm.work import KeyObject, WorkSession
 from hsmvault.hsm.world_keys import CANARY_MESSAGE
 from hsmvault.model.algorithms import KeySpec
 
-FORMAT = 1
+LOG = logging.getLogger("hsmvault.custody")
 LABEL = "hsmvault key"
 _PURPOSE = "resident key"
 _TRANSPORT_KEY_BYTES = 32
 _ID_BYTES = 16
-
-
-class ResidentReference(msgspec.Struct, frozen=True, array_like=True):
-    """HeldKey.reference as MessagePack. token_id: CKA_ID. mac: 32 bytes over binding, spec, public key and id."""
-
-    format: int
-    token_id: bytes
-    mac: bytes
 
 
 class ResidentCustodian:
@@ -49,26 +46,35 @@ class ResidentCustodian:
 
     custody = CustodyClass.RESIDENT
 
-    def __init__(self, world: World, identifiers: Identifiers, *, fault: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        world: World,
+        identifiers: Identifiers,
+        intents: Intents,
+        *,
+        fault: Callable[[str], None] | None = None,
+    ) -> None:
         """fault: see Steps."""
         self.world = world
         self.token = world.tokens[0]
         self.loaded = (LoadedKeys(self.token, None),)
         self._identifiers = identifiers
+        self._intents = intents
         self._creating = threading.Lock()
         self._step = Steps(fault)
 
     async def generate(self, spec: KeySpec, binding: Binding) -> HeldKey:
-        """See Custodian. A token object takes 2 to 125 ms to write: always in the generating thread."""
+        """See Custodian. Always in the generating thread: a token object takes 2 to 125 ms to write."""
         objects.require_served(self.token.profile, spec)
-        stay = self._stay()
+        stay = await self._plan()
 
         def job(work: WorkSession) -> HeldKey:
+            pair = self._step("generate", lambda: objects.generate_pair(work, spec, objects.MOVING))
             with self._creating:
-                pair = self._step("generate", lambda: objects.generate_pair(work, spec, stay))
-            return self._keep(work, pair.private, stay, spec, pair.public, binding)
+                private = self._step("move", lambda: objects.move_to_token(work, pair.private, spec, stay))
+            return self._keep(work, private, stay, spec, pair.public, binding)
 
-        return await translated(self.token.make, job)
+        return await self._made(translated(self.token.make, job), stay)
 
     async def admit(self, material: PrivateKeyMaterial, binding: Binding) -> HeldKey:
         """See Custodian. The key is opened as a session object first: a refused C_UnwrapKey leaves an unlabelled
@@ -76,7 +82,7 @@ class ResidentCustodian:
         """
         spec, public = material.spec, material.public
         objects.require_served(self.token.profile, spec)
-        stay = self._stay()
+        stay = await self._plan()
         transport = self._identifiers.random(_TRANSPORT_KEY_BYTES)
 
         def job(work: WorkSession) -> HeldKey:
@@ -97,7 +103,7 @@ class ResidentCustodian:
             return self._keep(work, private, stay, spec, public, binding)
 
         try:
-            return await translated(self.token.make_of, job)
+            return await self._made(translated(self.token.make_of, job), stay)
         except CiphertextRefused as error:
             raise BadRequest("The key cannot be imported.", detail=error.detail) from error
 
@@ -121,36 +127,61 @@ class ResidentCustodian:
         raise BadRequest("The key is resident in the HSM and cannot be backed up or restored.")
 
     async def destroy(self, held: HeldKey, binding: Binding) -> None:
-        """See Custodian."""
-        reference = _decode(held)
+        """See Custodian. The intent of the destruction (Intents.give_up) goes when the object is gone."""
+        token_id = decode_resident(held.reference).token_id
         for loaded in self.loaded:
             loaded.forget(cache_name(held, binding))
+        await self.remove(token_id)
 
-        def job(work: WorkSession) -> None:
+    async def remove(self, token_id: bytes) -> bool:
+        """Destroy the object with this CKA_ID, and settle its intent. Returns whether there was one; that none is found
+        is believed only while the token proves that it is well. Raises Unavailable, Throttled.
+        """
+
+        def job(work: WorkSession) -> bool:
             with self._creating:
-                if not self._step("destroy", lambda: token_objects.destroy_private(work, reference.token_id)):
+                found = self._step("destroy", lambda: token_objects.destroy_private(work, token_id))
+                if not found:
                     _require_token(work)
+                return found > 0
 
-        await translated(self.token.load, job)
+        found = await translated(self.token.load, job)
+        await self._intents.settle(token_id)
+        return found
 
-    async def unclaimed(self, known: Collection[bytes]) -> list[bytes]:
-        """CKA_IDs of keys in the token that are not in `known`: for a report; they may belong to somebody else."""
+    async def objects(self) -> list[bytes]:
+        """CKA_IDs of all private keys in the token, whoever made them. Raises Unavailable."""
 
         def job(work: WorkSession) -> list[bytes]:
             with self._creating:
-                return [one for one in token_objects.private_ids(work) if one not in known]
+                found = token_objects.private_ids(work)
+                if not found:
+                    _require_token(work)
+                return found
 
         return await translated(self.token.load, job)
 
-    @staticmethod
-    def token_id(held: HeldKey) -> bytes:
-        """The CKA_ID of a held key, for unclaimed(). Raises Unavailable when the reference cannot be read."""
-        return _decode(held).token_id
+    async def _plan(self) -> Stay:
+        """A new CKA_ID, and a durable intent that names it."""
+        _ = self.token.world  # refuses while the token is down: nothing is planned that cannot be done
+        stay = Stay(token_id=self._identifiers.random(_ID_BYTES), label=LABEL)
+        assert stay.token_id is not None
+        await self._intents.plan(stay.token_id)
+        return stay
+
+    async def _made(self, making: Awaitable[HeldKey], stay: Stay) -> HeldKey:
+        """When it was not made, take back the intent; what cannot be taken back now is the next start's."""
+        try:
+            return await making
+        except Exception:
+            assert stay.token_id is not None
+            try:
+                await self.remove(stay.token_id)
+            except Exception as error:
+                LOG.warning("a key that was not made is left to the next start: %s", type(error).__name__)
+            raise
 
     # -- in the threads ---------------------------------------------------------------------------------------------
-
-    def _stay(self) -> Stay:
-        return Stay(token_id=self._identifiers.random(_ID_BYTES), label=LABEL)
 
     def _keep(
         self, work: WorkSession, private: KeyObject, stay: Stay, spec: KeySpec, public: bytes, binding: Binding
@@ -162,13 +193,13 @@ class ResidentCustodian:
             self._step("prove", lambda: prove(work, private, spec, public))
             mac = self._step("mac", lambda: world_mac(work, _PURPOSE, _message(binding, spec, public, token_id)))
         except (*ModuleError, PairwiseFailed):
-            with suppress(*ModuleError):
+            with suppress(*ModuleError), self._creating:
                 token_objects.destroy_private(work, token_id)
             raise
         return HeldKey(self.custody, spec, public, msgspec.msgpack.encode(ResidentReference(FORMAT, token_id, mac)))
 
     def _load(self, work: WorkSession, held: HeldKey, binding: Binding) -> KeyObject:
-        reference = _decode(held)
+        reference = decode_resident(held.reference)
         message = _message(binding, held.spec, held.public, reference.token_id)
         if not same_mac(world_mac(work, _PURPOSE, message), reference.mac):
             raise unusable("the reference does not belong to its row, or was changed")
@@ -187,16 +218,6 @@ def _require_token(work: WorkSession) -> None:
     """Nothing was found: let the module's own error speak when it is the token that is gone."""
     assert work.world is not None
     world_mac(work, _PURPOSE, CANARY_MESSAGE)
-
-
-def _decode(held: HeldKey) -> ResidentReference:
-    try:
-        reference = msgspec.msgpack.decode(held.reference, type=ResidentReference)
-    except msgspec.MsgspecError as error:
-        raise unusable("the reference cannot be read") from error
-    if reference.format != FORMAT:
-        raise unusable(f"format {reference.format} of the reference is not known")
-    return reference
 
 
 def _message(binding: Binding, spec: KeySpec, public: bytes, token_id: bytes) -> bytes:

@@ -106,8 +106,7 @@ class SoftCustodian:
 
     async def destroy(self, held: HeldKey, binding: Binding) -> None:
         self._fault("before forget")
-        self._epoch += 1
-        self._loaded.drop(_identity(held, binding))
+        self._forget(_identity(held, binding))
         self._fault("after forget")
 
     def forget(self) -> None:
@@ -118,6 +117,10 @@ class SoftCustodian:
     def sweep(self) -> None:
         """Drop loaded keys that are too old and were not used since; to be called every minute or so."""
         self._loaded.sweep()
+
+    def _forget(self, identity: bytes) -> None:
+        self._epoch += 1
+        self._loaded.drop(identity)
 
     async def _hold(self, key: SoftKey, binding: Binding) -> HeldKey:
         sealed = await self._step("seal", lambda: self._sealer.seal(key.pkcs8(), binding))
@@ -163,6 +166,9 @@ class SoftKeyHandle:
             raise wrong_algorithm(algorithm)
         key = self._owner._loaded.get(self._identity) or await self.load()
         return await self._owner._work.submit(lambda _: key.decrypt(algorithm, ciphertext))
+
+    def release(self) -> None:
+        self._owner._forget(self._identity)
 
     async def load(self) -> SoftKey:
         """The loaded key; for the custodian's use. Raises Unavailable when the row is not what was sealed."""

@@ -47,6 +47,11 @@ class TokenKey:
         operation = mechanisms.decrypting(self._spec, algorithm, ciphertext, unpadder)
         return await self._use(operation, refusable=True)
 
+    def release(self) -> None:
+        """See KeyHandle. The copy is destroyed behind the work that is queued."""
+        for cache in self._caches:
+            cache.forget(self._name)
+
     def _cache(self) -> LoadedKeys:
         for cache in self._caches:
             if cache.token.is_up:

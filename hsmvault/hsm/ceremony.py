@@ -72,9 +72,11 @@ def create_world(
     """Make the keys of a world on a token and return their ids for the database.
 
     so_pin: needed where the profile can lock a world key; without such a profile only resident custody is offered
-    and no world key is made. random: for the CKA_IDs.
-    Raises HsmRefusal when a PIN is refused (tried once), when the token holds a key of a world already, or when a
-    key does not come out as it must; nothing of a failed attempt that can be destroyed is left.
+    and no world key is made. random: for the CKA_IDs, asked for the MAC key's, the world key's and the system key's in
+    this order; with the same answers as an attempt that was interrupted, what that one made is checked and kept, and
+    what is missing is made.
+    Raises HsmRefusal when a PIN is refused (tried once), when the token holds a key of a world with another id, or
+    when a key is not as it must be; nothing of a failed attempt that can be destroyed is left.
     """
     profile = module.profile
     locked = profile.can_lock_world_key
@@ -93,20 +95,29 @@ def create_world(
     made: list[pkcs11.Object] = []
     try:
         _login(module, work, CKU_USER, user_pin, "user")  # first: a wrong PIN or an old world ends it here
-        _refuse_existing(work)
-        system = SYSTEM_KEY if with_system_key and profile.aes_gcm else None
         ids = WorldIds(
-            mac=random(16), world=random(16) if locked else None, system=random(16) if system is not None else None
+            mac=random(16),
+            world=random(16) if locked else None,
+            system=random(16) if with_system_key and profile.aes_gcm else None,
         )
-        if ids.world is not None and so_pin is not None:
-            module.raw.logout(work.session_handle)
-            made.append(_make_world_key(module, work, so_pin, user_pin, ids.world))
-        made.append(_generate(work, MAC_KEY, ids.mac))
-        if system is not None and ids.system is not None:
-            made.append(_generate(work, system, ids.system))
-        for key, found in zip((k for k in (WORLD_KEY if locked else None, MAC_KEY, system) if k), made, strict=True):
+        planned = [
+            (key, token_id)
+            for key, token_id in ((WORLD_KEY, ids.world), (MAC_KEY, ids.mac), (SYSTEM_KEY, ids.system))
+            if token_id is not None
+        ]
+        there = _found(work, dict(planned))
+        for key, token_id in planned:
+            if key in there:
+                continue
+            if key is WORLD_KEY:
+                assert so_pin is not None
+                module.raw.logout(work.session_handle)
+                made.append(_make_world_key(module, work, so_pin, user_pin, token_id))
+            else:
+                made.append(_generate(work, key, token_id))
+        for key, found in _found(work, dict(planned)).items():
             if wrong := problems(work, module.raw, key, found):
-                raise HsmRefusal(f"The token made the {key.name} otherwise than asked ({', '.join(wrong)}).")
+                raise HsmRefusal(f"The {key.name} on the token is otherwise than asked ({', '.join(wrong)}).")
     except ModuleError as error:
         _undo(made)
         raise HsmRefusal(f"The token refuses a step of the ceremony ({describe(error)}).") from error
@@ -173,14 +184,20 @@ def _generate(work: WorkSession, key: WorldKey, token_id: bytes) -> pkcs11.Objec
     return made
 
 
-def _refuse_existing(work: WorkSession) -> None:
+def _found(work: WorkSession, planned: dict[WorldKey, bytes]) -> dict[WorldKey, pkcs11.Object]:
+    """The keys of a world on the token, which must all be planned ones. Raises HsmRefusal."""
+    there: dict[WorldKey, pkcs11.Object] = {}
     for key in (WORLD_KEY, MAC_KEY, SYSTEM_KEY):
         search = {Attribute.CLASS: ObjectClass.SECRET_KEY, Attribute.LABEL: key.label}
-        if list(work.session.get_objects(search)):
+        for found in list(work.session.get_objects(search)):
+            if key in planned and key not in there and found[Attribute.ID] == planned[key]:
+                there[key] = found
+                continue
             raise HsmRefusal(
                 f"The token holds a {key.name} already; it is not overwritten, because everything that depends on it "
                 "would be lost. Use another token."
             )
+    return there
 
 
 def _login(module: Module, work: WorkSession, user: int, pin: Pin, who: str) -> None:
@@ -196,7 +213,7 @@ def _login(module: Module, work: WorkSession, user: int, pin: Pin, who: str) -> 
 
 
 def _undo(made: list[pkcs11.Object]) -> None:
-    """What DESTROYABLE=0 protects stays; the next ceremony then asks for another token."""
+    """What DESTROYABLE=0 protects stays; only a ceremony with the same ids can go on with it."""
     for found in made:
         with suppress(*ModuleError):
             found.destroy()

@@ -1,4 +1,4 @@
-"""The start-up self-test of one token: what the supervisor demands before it serves, and what `doctor` prints.
+"""The start-up self-test of one token: what the supervisor demands before it serves, and `hsmvault check` prints.
 
 One attempt at the PIN, in all: the supervisor makes it before any worker starts. Everything made here is a session
 object and gone afterwards. Blocks for about half a second, which is one RSA key.
@@ -66,7 +66,8 @@ class Inspection:
         failed = [f"{check.name} ({check.detail})" for check in self.checks if not check.passed]
         if failed:
             raise HsmRefusal(
-                f"The token '{self.label}' fails its self-test: {'; '.join(failed)}. Run 'hsmvault doctor'."
+                f"The token '{self.label}' fails its self-test: {'; '.join(failed)}. 'hsmvault check' prints "
+                "every test."
             )
 
 

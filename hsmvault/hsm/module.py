@@ -78,6 +78,8 @@ class Module:
         self.raw = functions
         self.epoch = 0
         """Counts the initialisations: a handle or session of an earlier one may name another key now."""
+        self.has_lost_thread = False
+        """A call did not return in time, and nobody waits for it: C_Finalize could crash, and is never called again."""
         self.tenants: list[Tenant] = []
         self.turn = asyncio.Lock()
         """Held by the one tenant that opens or closes sessions or initialises the module anew."""
@@ -106,6 +108,8 @@ class Module:
 
     def finalize(self) -> None:
         """C_Finalize; every session and handle is dead afterwards. No thread may be inside the module."""
+        if self.has_lost_thread:
+            return
         if self.profile.initialize == "library":
             self._library.finalize()
             return

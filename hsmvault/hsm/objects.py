@@ -41,16 +41,18 @@ class Pair:
 @dataclass(frozen=True, slots=True)
 class Stay:
     """Where a private key is to live. token_id: CKA_ID of a token object, None for a session object.
-    leaves: it may be wrapped, by a trusted key alone.
+    leaves: it may be wrapped, by a trusted key alone. moves: a session object that move_to_token() copies.
     """
 
     token_id: bytes | None = None
     label: str = ""
     leaves: bool = False
+    moves: bool = False
 
 
 LEAVING = Stay(leaves=True)
 WORKING_COPY = Stay()
+MOVING = Stay(moves=True)
 
 
 def key_type(spec: KeySpec) -> KeyType:
@@ -91,7 +93,8 @@ def private_template(profile: Profile, spec: KeySpec, stay: Stay) -> Template:
         template[Attribute.WRAP_WITH_TRUSTED] = True
     if profile.allowed_mechanisms:
         template[Attribute.ALLOWED_MECHANISMS] = allowed_mechanisms(profile, spec)
-    template[Attribute.MODIFIABLE] = False  # last: SoftHSM applies attributes in order
+    if not stay.moves:  # a copy of an unmodifiable object cannot differ from it
+        template[Attribute.MODIFIABLE] = False  # last: SoftHSM applies attributes in order
     return template
 
 
@@ -145,10 +148,29 @@ def generate_pair(work: WorkSession, spec: KeySpec, stay: Stay) -> Pair:
         finally:
             public_object.destroy()
     except Exception:
-        _forget(private_object)  # a token object must not stay behind
+        _forget(private_object)
         raise
     require_attributes(private_object, expected_attributes(wanted, spec))
     return Pair(work.hold(private_object, key_type(spec)), spki)
+
+
+def move_to_token(work: WorkSession, draft: KeyObject, spec: KeySpec, stay: Stay) -> KeyObject:
+    """Copy a session object (MOVING, made in this very session) to a token object and destroy it. Takes as long as
+    writing does, however long the key took to generate. The copy must show everything that a key generated there would,
+    and the token's own word about its past (NEVER_EXTRACTABLE, LOCAL) as the original has it.
+
+    Raises WrongAttributes, or the module's error; nothing stays then.
+    """
+    assert stay.token_id is not None
+    wanted = private_template(work.profile, spec, stay)
+    changed = (Attribute.TOKEN, Attribute.ID, Attribute.LABEL, Attribute.MODIFIABLE)  # applied in this order
+    try:
+        past = draft.origin.get_attributes([Attribute.ALWAYS_SENSITIVE, Attribute.NEVER_EXTRACTABLE, Attribute.LOCAL])
+        made = draft.origin.copy({kind: wanted[kind] for kind in changed})
+    finally:
+        _forget(draft.origin)
+    require_attributes(made, {**expected_attributes(wanted, spec), **past})
+    return work.hold(made, key_type(spec))
 
 
 def wrap(work: WorkSession, wrapping: KeyObject, target: KeyObject) -> bytes:

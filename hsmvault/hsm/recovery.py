@@ -69,13 +69,25 @@ async def until_back(climber: Climber, me: object, lost_epoch: int | None) -> Op
         seconds = min(2 * seconds, profile.retry_longest_seconds)
 
 
+async def awaited(climber: Climber, opening: asyncio.Task[OpenSessions]) -> OpenSessions | None:
+    """What an attempt to open that began earlier comes to. Raises PinRefused, Hanging."""
+    return await _judged(climber, bounded(opening, climber.module.profile.hang_seconds))
+
+
+async def bounded(work: Awaitable[T], seconds: float) -> T:
+    """Raises Hanging, and cancels the work, when it takes longer."""
+    try:
+        async with asyncio.timeout(seconds) as deadline:
+            return await work
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise Hanging from None
+
+
 async def drain(generation: Generation, seconds: float, *, refuse_queued: bool = True) -> None:
     """Wait until no thread of the generation is inside the module. Raises Hanging."""
-    try:
-        async with asyncio.timeout(seconds):
-            await generation.drain(refuse_queued=refuse_queued)
-    except TimeoutError:
-        raise Hanging from None
+    await bounded(generation.drain(refuse_queued=refuse_queued), seconds)
 
 
 async def _reinitialize(climber: Climber, me: object) -> None:
@@ -96,8 +108,13 @@ async def _reinitialize(climber: Climber, me: object) -> None:
 
 
 async def _try_open(climber: Climber) -> OpenSessions | None:
+    return await _judged(climber, _bounded(climber, climber.open))
+
+
+async def _judged(climber: Climber, attempt: Awaitable[OpenSessions]) -> OpenSessions | None:
+    """None when the attempt fails in a way that time may mend."""
     try:
-        return await _bounded(climber, climber.open)
+        return await attempt
     except PinRefused:
         raise
     except (*ModuleError, HsmRefusal, WorldMissing) as error:
@@ -106,11 +123,7 @@ async def _try_open(climber: Climber) -> OpenSessions | None:
 
 
 async def _bounded(climber: Climber, function: Callable[[], T]) -> T:
-    try:
-        async with asyncio.timeout(climber.module.profile.hang_seconds):
-            return await in_thread("hsm-recovery", function)
-    except TimeoutError:
-        raise Hanging from None
+    return await bounded(in_thread("hsm-recovery", function), climber.module.profile.hang_seconds)
 
 
 def _reason(error: Exception) -> str:

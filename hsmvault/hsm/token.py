@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from hsmvault.errors import BadRequest, CiphertextRefused, HsmRefusal, HsmvaultError, Unavailable
+from hsmvault.errors import BadRequest, CiphertextRefused, HsmRefusal, HsmvaultError, Throttled, Unavailable
 from hsmvault.hsm import recovery
 from hsmvault.hsm.module import Module, PinRefused, TokenSelector
 from hsmvault.hsm.pin import Pin
@@ -34,6 +34,9 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _WATCH_SECONDS = 1.0
+_START_ATTEMPTS = 5
+_START_PAUSE_SECONDS = 0.05
+_FAREWELL_SECONDS = 0.25  # between the last answers and the end of the process
 _UNAVAILABLE = "The service is temporarily unavailable. Please retry the request."
 
 
@@ -45,6 +48,7 @@ class TokenCounters:
     canaries_failed: int = 0
     recoveries: int = 0
     jobs_refused: int = 0
+    queue_full: int = 0
 
 
 class Token:
@@ -79,6 +83,7 @@ class Token:
         self._out.set()
         self._closed = False
         self._pin_refused = False
+        self._leaving = False
         self._left_epoch: int | None = None
         self._climber = recovery.Climber(module, self._open, self._attempt_failed, pause)
 
@@ -94,7 +99,7 @@ class Token:
         may_be_down: bool = False,
         pause: recovery.Pause = asyncio.sleep,
     ) -> "Token":
-        """Log in (one attempt), open the sessions, find the world's keys.
+        """Log in (one attempt), open the sessions, find the world's keys, in at most the profile's hang_seconds.
 
         on_fatal: called with a reason when a call hangs in the module; the process must end soon after.
         may_be_down: a worker that is replaced while the token is away starts without it and waits.
@@ -102,9 +107,20 @@ class Token:
         """
         token = cls(module, selector, pin, ids, on_fatal=on_fatal, pause=pause)
         module.tenants.append(token)
+        opening = asyncio.create_task(token._open_first())
         try:
-            async with module.turn:
-                token._take(await in_thread("hsm-start", token._open))
+            token._take(await recovery.bounded(asyncio.shield(opening), module.profile.hang_seconds))
+        except recovery.Hanging:
+            if not may_be_down:
+                opening.cancel()
+                module.tenants.remove(token)
+                module.has_lost_thread = True
+                raise HsmRefusal(
+                    f"The PKCS#11 module does not answer: opening the token {selector} takes longer than "
+                    f"{module.profile.hang_seconds:g} seconds; check the HSM and the way to it."
+                ) from None
+            token._why_down = "the module does not answer"
+            token._task = asyncio.create_task(token._climb(None, deep=True, opening=opening))
         except PinRefused:
             module.tenants.remove(token)
             raise
@@ -214,7 +230,11 @@ class Token:
                     return job(work)
                 raise
 
-        future = lane.submit(guarded)
+        try:
+            future = lane.submit(guarded)
+        except Throttled:
+            self.counters.queue_full += 1
+            raise
         self._pending.add(future)
         try:
             return await future
@@ -274,17 +294,29 @@ class Token:
         self.counters.recoveries += 1
         self._task = asyncio.create_task(self._climb(generation, deep=deep))
 
-    async def _climb(self, old: Generation | None, *, deep: bool) -> None:
+    async def _climb(
+        self, old: Generation | None, *, deep: bool, opening: asyncio.Task[OpenSessions] | None = None
+    ) -> None:
+        """The ladder of recovery.py, to its end. opening: the start's own attempt, which has not ended yet."""
+        while not await self._climbed(old, deep, opening):
+            deep, opening = True, None
+            await self._climber.pause(self.profile.retry_seconds)
+
+    async def _climbed(self, old: Generation | None, deep: bool, opening: asyncio.Task[OpenSessions] | None) -> bool:
+        """Whether there is nothing more to try: the token is back, down for good, or the process ends."""
         try:
             if old is not None:
                 await recovery.drain(old, self.profile.drain_seconds)
                 self._out.set()
             sessions = None
-            if old is not None and not deep:
+            if opening is not None:
+                sessions = await recovery.awaited(self._climber, opening)
+            elif old is not None and not deep:
                 sessions = await recovery.relogin(self._climber, old)
             if sessions is None:
                 lost_epoch = old.epoch if old is not None else self._left_epoch
                 sessions = await recovery.until_back(self._climber, self, lost_epoch)
+            self._take(sessions)
         except PinRefused as error:
             self._pin_refused = True
             self._why_down = str(error)
@@ -292,9 +324,30 @@ class Token:
             log.critical("token %s stays down: %s", self.selector, error)
         except recovery.Hanging:
             self._fatal(old, "a thread does not come out of the PKCS#11 module")
+        except Exception:
+            log.exception("token %s: recovery failed; it begins again", self.selector)
+            return False
         else:
-            self._take(sessions)
             log.warning("token %s is back, generation %d", self.selector, self._number)
+        return True
+
+    async def _open_first(self) -> OpenSessions:
+        """SoftHSM writes its token's file anew at each login, so that a module which is initialised at that moment, by
+        another worker that starts, finds no token, or half of one (1 to 3 in 100). Then it is initialised once more.
+        """
+        async with self.module.turn:
+            for _ in range(_START_ATTEMPTS - 1):
+                try:
+                    return await in_thread("hsm-start", self._open)
+                except PinRefused:
+                    raise
+                except ModuleError as error:
+                    if judge(error) not in (Verdict.TOKEN_GONE, Verdict.AMBIGUOUS) or self.module.tenants != [self]:
+                        raise
+                    log.info("token %s is not there yet: %s", self.selector, describe(error))
+                    await self._climber.pause(_START_PAUSE_SECONDS)
+                    await in_thread("hsm-start", self.module.reinitialize)
+            return await in_thread("hsm-start", self._open)
 
     def _open(self) -> OpenSessions:
         return open_sessions(self.module, self.selector, self._pin, self.ids, self._number + 1)
@@ -337,13 +390,20 @@ class Token:
         return True
 
     def step_in(self) -> None:
-        if not self._closed and not self._pin_refused and (self._task is None or self._task.done()):
+        if (
+            not self._closed
+            and not self._pin_refused
+            and not self._leaving
+            and (self._task is None or self._task.done())
+        ):
             self._task = asyncio.create_task(self._climb(None, deep=True))
 
     # -- hanging and ending ------------------------------------------------------------------------------------------
 
     def check_for_hanging(self) -> None:
-        """Give up when a call has been inside the module for too long: answer the waiting, then on_fatal."""
+        """Give up when a call has been inside the module for too long: answer the waiting, and a moment later, when the
+        answers are on their way, on_fatal.
+        """
         generation = self._generation
         if generation is not None and generation.hangs():
             self._fatal(generation, "a call hangs in the PKCS#11 module")
@@ -360,8 +420,10 @@ class Token:
             generation.hung = True
         for future in list(self._pending):
             future.cancel()  # _run turns it into Unavailable
-        log.critical("token %s: %s; this process ends", self.selector, why)
-        self._on_fatal(why)
+        if not self._leaving:
+            self._leaving = True
+            log.critical("token %s: %s; this process ends", self.selector, why)
+            asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._on_fatal, why)
 
     async def close(self) -> None:
         """Finish what is queued, log out, close every session. The module itself is finalised by its owner."""

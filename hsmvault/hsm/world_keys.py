@@ -131,7 +131,7 @@ def _read(work: WorkSession, raw: RawFunctions, key: WorldKey, token_id: bytes) 
     if wrong:
         raise HsmRefusal(
             f"The {key.name} on the token is not locked as it must be ({', '.join(wrong)}); it cannot be trusted. "
-            "Restore the token, or make a new world with 'hsmvault init'."
+            "Restore the token, or begin anew: 'hsmvault init' makes a world on another token, for another database."
         )
     return work.hold(found[0], key.key_type)
 

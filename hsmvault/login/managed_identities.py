@@ -42,6 +42,7 @@ from hsmvault.model.principals import Credential, CredentialKind, Principal, Pri
 from hsmvault.store import directory
 from hsmvault.store.database import Database
 
+HEALTH_PATH = ("healthstatus",)
 IMDS_PATH = ("metadata", "identity", "oauth2", "token")
 APP_SERVICE_PATH = ("msi", "token")
 GRANT = "managed_identity"
@@ -60,7 +61,7 @@ class _Identity:
 
 
 class IdentityEndpoints:
-    """handle() answers every request of the managed-identity port."""
+    """handle() answers every request of the managed-identity port; health to whoever asks, since it tells nothing."""
 
     def __init__(
         self,
@@ -85,6 +86,8 @@ class IdentityEndpoints:
         flavour: Flavour = "imds"
         try:
             target = read_target(request)
+            if target.segments == HEALTH_PATH and request.method == "GET":
+                return json_answer({})
             if target.segments == APP_SERVICE_PATH:
                 flavour = "app-service"
             elif target.segments != IMDS_PATH:

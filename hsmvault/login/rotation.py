@@ -6,10 +6,10 @@ that has no successor goes on signing however old it is.
 """
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from hsmvault.clock import Clock, Identifiers
-from hsmvault.custody.protocols import Custodian
+from hsmvault.custody.intents import Intents
+from hsmvault.custody.protocols import Custodian, HeldKey
 from hsmvault.errors import Unavailable
 from hsmvault.login.certificates import self_signed, thumbprint_sha1
 from hsmvault.login.settings import LoginSettings
@@ -38,13 +38,15 @@ class Plan:
 def plan(rows: list[LoginKeyRow], settings: LoginSettings, *, custody: str, now: int) -> Plan:
     """What is due. Pure: rows in, decision out.
 
-    custody: the class that keys are made in now; rows of another class are published and cannot sign.
+    custody: the class that keys are made in now; rows of another class are published and cannot sign. Only a key that
+    can sign succeeds one that can, so that the last such key is never gone. When the others last signed is not known:
+    they stay at least as long as they were meant to.
     """
     ordered = sorted(rows, key=lambda row: (row.signs_from, row.id))
     able = [row for row in ordered if row.custody == custody]
-    gone = tuple(
-        row for row, successor in pairwise(ordered) if successor.signs_from + settings.key_retention_seconds <= now
-    )
+    settled = [row for row in able if row.signs_from + settings.key_retention_seconds <= now]
+    foreign = [row for row in ordered if row.custody != custody and row.retires_at <= now]
+    gone = (*settled[:-1], *foreign) if settled else ()
     if not able:
         return Plan(now, gone)
     ends = able[-1].signs_from + settings.key_life_seconds
@@ -63,6 +65,7 @@ class Rotation:
         custodian: Custodian,
         clock: Clock,
         identifiers: Identifiers,
+        intents: Intents,
         owner: str,
     ) -> None:
         self._settings = settings
@@ -70,6 +73,7 @@ class Rotation:
         self._custodian = custodian
         self._clock = clock
         self._identifiers = identifiers
+        self._intents = intents
         self._owner = owner
 
     async def run_once(self) -> None:
@@ -103,6 +107,7 @@ class Rotation:
         for row in due.gone:
             async with self._database.write() as tx:
                 await login_keys.delete(tx, row.id)
+                await self._intents.give_up(tx, held_of_row(row))
             if row.custody == custody:
                 await self._custodian.destroy(held_of_row(row), binding_of_row(row))
 
@@ -133,14 +138,14 @@ class Rotation:
             created=now,
         )
         try:
-            inserted = await self._insert(row, known)
+            inserted = await self._insert(row, held, known)
         except (Unavailable, Conflicted):  # nothing was done; any other way out leaves the key alone
             await self._custodian.destroy(held, binding)
             raise
         if not inserted:
             await self._custodian.destroy(held, binding)
 
-    async def _insert(self, row: LoginKeyRow, known: list[LoginKeyRow]) -> bool:
+    async def _insert(self, row: LoginKeyRow, held: HeldKey, known: list[LoginKeyRow]) -> bool:
         """False when the rows are not those of the plan: making the key took longer than the lease, and somebody else
         has done the work meanwhile.
         """
@@ -148,4 +153,5 @@ class Rotation:
             if {other.id for other in await login_keys.list_all(tx)} != {other.id for other in known}:
                 return False
             await login_keys.insert(tx, row)
+            await self._intents.keep(tx, held)
         return True

@@ -28,6 +28,7 @@ from hsmvault.pipeline.issuers import Issuer, Issuers, VerificationKey
 _LONGEST_TOKEN_BYTES = 8192
 _LEEWAY_SECONDS = 60
 _MOST_TOKENS = 16_384
+_OUTSIDE_SECONDS = 3600.0  # an outside issuer's keys are fetched anew as often: a withdrawn one must not live on here
 _FORM = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+", re.ASCII)
 _JWS = jwt.PyJWS()
 _CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
@@ -41,13 +42,17 @@ class Directory(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Proved:
-    """A token whose signature, issuer and form were checked once. not_before, expires: seconds since 1970 UTC."""
+    """A token whose signature, issuer and form were checked once. not_before, expires: seconds since 1970 UTC.
+
+    proved_at: monotonic seconds.
+    """
 
     issuer: Issuer
     audience: str
     caller: Caller
     not_before: float
     expires: float
+    proved_at: float
 
 
 class Authentication:
@@ -56,11 +61,13 @@ class Authentication:
         self._directory = directory
         self._clock = clock
         self._proved: OrderedDict[bytes, _Proved] = OrderedDict()
+        self._epoch = 0
         self.hits = 0
         self.misses = 0
 
     def forget(self) -> None:
         """Keys or issuers have changed: check every token anew."""
+        self._epoch += 1
         self._proved.clear()
 
     async def identify(self, call: Call) -> Caller:
@@ -71,10 +78,13 @@ class Authentication:
         token = _bearer(call.authorization)
         digest = hashlib.sha256(token.encode()).digest()
         proved = self._proved.get(digest)
-        if proved is None:
+        if proved is None or self._is_too_old(proved):
             self.misses += 1
+            self._proved.pop(digest, None)
+            epoch = self._epoch
             proved = await self._prove(token, call)
-            self._remember(digest, proved)
+            if epoch == self._epoch:  # else: keys or issuers changed meanwhile, and it may rest on the old ones
+                self._remember(digest, proved)
         else:
             self.hits += 1
         return await self._still_good(proved, call)
@@ -85,6 +95,10 @@ class Authentication:
             return await self.identify(call)
         except RequestError:
             return None
+
+    def _is_too_old(self, proved: _Proved) -> bool:
+        """The embedded issuer's keys are followed; of an outside one's we hear nothing."""
+        return not proved.issuer.embedded and self._clock.monotonic() - proved.proved_at >= _OUTSIDE_SECONDS
 
     def _remember(self, digest: bytes, proved: _Proved) -> None:
         self._proved[digest] = proved
@@ -139,7 +153,7 @@ class Authentication:
         caller = Caller(
             tenant_id=tenant,
             object_id=_principal(claims, issuer),
-            application_id=application.lower(),
+            application_id=application.lower()[:256],
             issuer=str(claims["iss"]),
             groups=frozenset(group.lower() for group in groups if isinstance(group, str))
             if isinstance(groups, list) and not issuer.embedded
@@ -153,7 +167,7 @@ class Authentication:
         )
         if caller.delegated is False and claims.get("idtyp") == "user":
             raise Unauthorized("AKV10047: The token of a user has no scope.")
-        return _Proved(issuer, audience, caller, not_before, expires)
+        return _Proved(issuer, audience, caller, not_before, expires, self._clock.monotonic())
 
     async def _still_good(self, proved: _Proved, call: Call) -> Caller:
         issuer, caller = proved.issuer, proved.caller

@@ -10,6 +10,7 @@ from typing import Protocol
 from hsmvault.errors import Forbidden
 from hsmvault.model.builtin_roles import BY_ID
 from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container
+from hsmvault.model.keys import NAME
 from hsmvault.model.operations import VAULT_PREFIX, Kind, Operation
 from hsmvault.model.principals import Caller
 from hsmvault.model.roles import RoleAssignment, covers
@@ -38,8 +39,12 @@ class Authorization:
         self._decisions.clear()
 
     async def permit(self, caller: Caller, container: Container, operation: Operation, object_name: str) -> None:
-        """Returns when the caller may, raises Forbidden when not; Unavailable when the state cannot be read."""
-        name = object_name.lower()
+        """Returns when the caller may, raises Forbidden when not; Unavailable when the state cannot be read.
+
+        object_name: as it stands in the path, or "". What cannot be a name (it may be as long as a path) is neither
+        remembered nor repeated: who may use the whole container hears from the operation what is wrong with it.
+        """
+        name = object_name.lower() if NAME.fullmatch(object_name) else ""
         # The revision belongs to it: a container that was read before a change decides after the news of it.
         key = (
             caller.principal_ids,

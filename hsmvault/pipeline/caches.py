@@ -6,6 +6,7 @@ An entry is dropped when its row changes anywhere; what was read while a change 
 from collections.abc import Awaitable, Callable, Collection, Hashable
 from typing import Generic, TypeVar
 
+from hsmvault.custody.cache import SingleFlight
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.principals import PrincipalState
 from hsmvault.model.roles import RoleAssignment
@@ -50,19 +51,55 @@ class Followed(Generic[Key, Value]):
 
 
 class ContainerCache:
+    """Containers by kind and name. Names come from strangers' Host headers, so the names of all containers are read at
+    once and followed: a name that is none costs neither a look into the database nor a place in the memory.
+    """
+
     def __init__(self, database: Database) -> None:
+        self._database = database
+        self._names: frozenset[tuple[ContainerKind, str]] | None = None
+        self._reading: SingleFlight[int, frozenset[tuple[ContainerKind, str]]] = SingleFlight()
+        self._epoch = 0
+
         async def load(key: tuple[ContainerKind, str]) -> Container | None:
             async with database.read() as tx:
                 return await containers.find(tx, *key)
 
-        # Names come from strangers' Host headers: few, so that they cannot fill the memory with misses.
-        self._found: Followed[tuple[ContainerKind, str], Container | None] = Followed(load, most=16_384)
+        self._found: Followed[tuple[ContainerKind, str], Container | None] = Followed(load)
 
     async def find(self, kind: ContainerKind, name: str) -> Container | None:
-        return await self._found.get((kind, name))
+        """name: in lower case."""
+        names = self._names
+        if names is None:
+            names = await self._read_names()
+        return await self._found.get((kind, name)) if (kind, name) in names else None
+
+    def forget(self, name: str) -> None:
+        """A container of this name was made or changed. Its name is not looked for in vain any more."""
+        self._epoch += 1
+        both = [(kind, name) for kind in ContainerKind]
+        for key in both:
+            self._found.forget(key)
+        if self._names is not None:
+            self._names |= frozenset(both)
 
     def forget_all(self) -> None:
+        self._epoch += 1
+        self._names = None
         self._found.forget_all()
+
+    async def _read_names(self) -> frozenset[tuple[ContainerKind, str]]:
+        """Once for all who ask at the same time; whoever asks after a change waits for a look that began after it."""
+        epoch = self._epoch
+
+        async def read() -> frozenset[tuple[ContainerKind, str]]:
+            async with self._database.read() as tx:
+                return await containers.all_names(tx)
+
+        names = await self._reading.run(epoch, read)
+        if epoch == self._epoch:
+            self._names = names
+        return names
 
 
 class AssignmentCache:

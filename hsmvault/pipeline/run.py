@@ -77,7 +77,8 @@ class Pipeline:
 
     async def _checked(self, call: Call, work: Callable[[Caller], Awaitable[AnyAnswer]]) -> AnyAnswer:
         if not firewall.admits(call):
-            raise firewall.refusal(call, await self._authentication.caller_if_known(call))
+            call.caller = await self._authentication.caller_if_known(call)
+            raise firewall.refusal(call, call.caller)
         call.caller = caller = await self._authentication.identify(call)
         if call.operation is not None:
             await self._authorization.permit(caller, call.container, call.operation, call.object_name)

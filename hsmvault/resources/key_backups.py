@@ -103,9 +103,12 @@ class KeyBackups:
 
     async def restore(self, container: Container, blob: bytes, origin: str) -> KeyVersion:
         """All versions with their ids, attributes and tags. Returns the latest. Raises BadRequest for a blob that does
-        not belong here, Conflict when the name exists, deleted or not."""
+        not belong here or holds keys that the container would not make, Conflict when the name exists, deleted or
+        not."""
         body = await open_backup(self._system_keys, blob, self._scope(container))
         backup = msgspec.msgpack.decode(body, type=_Backup)
+        for version in backup.versions:
+            refusals.check_key_class(container, hardware=version.custody.is_hardware)
         latest = backup.versions[-1]
         identifier = f"{origin}/keys/{backup.name}/{latest.version}"
         async with self._database.read() as tx:

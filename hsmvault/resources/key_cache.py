@@ -74,17 +74,25 @@ class KeyCache:
         return key
 
     def forget(self, container_id: str, name: str) -> None:
-        """The key of this name has changed. name: in lower case."""
+        """The key of this name has changed, or is gone. name: in lower case. What is loaded of it is dropped as well:
+        the private part of a key that was deleted elsewhere leaves this worker too.
+        """
         self._epoch += 1
-        self._names.pop((container_id, name), None)
+        _release(self._names.pop((container_id, name), {}))
 
     def forget_all(self) -> None:
         self._epoch += 1
-        self._names.clear()
+        while self._names:
+            _release(self._names.popitem()[1])
 
     def _keep(self, container_id: str, folded: str, version: str, key: KeyInUse) -> None:
         name = (container_id, folded)
         self._names.setdefault(name, {})[version] = key
         self._names.move_to_end(name)
         while len(self._names) > self._most:
-            self._names.popitem(last=False)
+            _release(self._names.popitem(last=False)[1])
+
+
+def _release(versions: dict[str, KeyInUse]) -> None:
+    for key in versions.values():
+        key.handle.release()

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.custody.admission import PrivateJwk, material_from_jwk
 from hsmvault.custody.custodians import Custodians
+from hsmvault.custody.intents import Intents
 from hsmvault.custody.protocols import Custodian, HeldKey, PrivateKeyMaterial
 from hsmvault.custody.public import PublicKey, RsaMembers
-from hsmvault.errors import BadRequest
+from hsmvault.errors import BadRequest, RequestError
 from hsmvault.lanes import Lane
 from hsmvault.model.algorithms import DEFAULT_KEY_OPERATIONS, KeySpec
 from hsmvault.model.containers import Container
@@ -67,6 +68,7 @@ class Keys:
         checks: Lane[None],
         clock: Clock,
         identifiers: Identifiers,
+        intents: Intents,
     ) -> None:
         self._database = database
         self._custodians = custodians
@@ -74,6 +76,7 @@ class Keys:
         self._checks = checks
         self._clock = clock
         self._identifiers = identifiers
+        self._intents = intents
 
     async def create(
         self, container: Container, name: str, spec: KeySpec, settings: KeySettings, *, hardware: bool
@@ -167,14 +170,16 @@ class Keys:
     async def purge(self, container: Container, name: str) -> None:
         """Gone for good; the name is free. Raises NotFound, Forbidden under purge protection.
 
-        Resident keys leave the token after the commit: an acknowledged purge stays purged, and an object left behind
-        by a crash in between is reported at the next start.
+        Resident keys leave the token after the commit, which also holds the intent to destroy them: a crash in between
+        is made good by the next start.
         """
         async with self._database.write() as tx:
             at_name, _ = await self._deleted(tx, container, name)
             if container.retention.purge_protection:
                 raise refusals.purge_protected(container)
             versions = await store.versions(tx, container.id, name.lower())
+            for row in versions:
+                await self._intents.give_up(tx, held_by(row))
             await store.purge(tx, at_name)
         for row in versions:
             custodian = self._custodians.holding(container, row.custody)
@@ -229,7 +234,10 @@ class Keys:
                     tags=settings.tags or NO_TAGS,
                 )
                 await store.insert_version(tx, row, at_name=at_name)
-        except BaseException as error:
+                await self._intents.keep(tx, held)
+        except (RequestError, Conflicted) as error:
+            # Nothing was committed. Of any other way out (the caller was cancelled, a fault) that is not certain: what
+            # is in the token then stays there, and its intent with it if there is no row.
             await self._destroy(custodian, held, container, name, version)
             if isinstance(error, Conflicted):
                 raise refusals.changed_meanwhile(Kind.KEYS, name) from error
@@ -239,19 +247,14 @@ class Keys:
     async def _destroy(
         self, custodian: Custodian, held: HeldKey, container: Container, name: str, version: str
     ) -> None:
-        """A failure leaves at worst an object in the token without a row: reported at the next start, never used."""
+        """What fails here is left to the next start: no row has it, and an intent names it."""
         try:
             await custodian.destroy(held, binding_of(container.id, name, version))
         except Exception:
             LOG.warning("material of %s/%s could not be destroyed", name, version, exc_info=True)
 
     def _custodian_for_new(self, container: Container, hardware: bool) -> Custodian:
-        if hardware and not container.premium:
-            raise BadRequest(
-                f"The key type is not supported by vault '{container.name}': HSM-backed keys need a premium vault."
-            )
-        if not hardware and not container.software_keys:
-            raise BadRequest("The key type is not supported: this container holds HSM-backed keys only.")
+        refusals.check_key_class(container, hardware=hardware)
         return self._custodians.for_new(container, hardware=hardware)
 
 

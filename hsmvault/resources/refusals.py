@@ -51,6 +51,16 @@ def restore_conflict(kind: Kind, identifier: str) -> Conflict:
     return Conflict(f"Conflict while restoring {word} {identifier} - {word} already exists or concurrent access")
 
 
+def check_key_class(container: Container, *, hardware: bool) -> None:
+    """Whether a container takes HSM-backed keys (hardware) or keys in software at all. Raises BadRequest."""
+    if hardware and not container.premium:
+        raise BadRequest(
+            f"The key type is not supported by vault '{container.name}': HSM-backed keys need a premium vault."
+        )
+    if not hardware and not container.software_keys:
+        raise BadRequest("The key type is not supported: this container holds HSM-backed keys only.")
+
+
 def invalid_property(name: str) -> BadRequest:
     """A member with a value outside its range; the name is empty when a required member is missing."""
     return BadRequest(f"Property {name} has invalid value\r\n")

@@ -35,6 +35,7 @@ ForgetEverything = Callable[[], None]
 
 INTERVAL_SECONDS = 0.25
 TRUSTED_SECONDS = 1.0  # the documented time within which a change is obeyed everywhere
+_LONGEST_WAIT_SECONDS = 1.0  # of a request for a reading
 _BATCH = 1_000
 
 # Two subqueries: SQLite finds a lone min or max in the index, and reads the whole table for both at once.
@@ -55,6 +56,7 @@ class ChangeFeed:
     """Belongs to the Database's event loop. Callbacks are quick, and raise nothing.
 
     epoch: goes up with everything that is told. board: of this node; None where there is one worker.
+    longest_wait_seconds: of catch_up(), by the event loop's clock.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class ChangeFeed:
         interval_seconds: float = INTERVAL_SECONDS,
         trusted_seconds: float = TRUSTED_SECONDS,
         board: ChangeBoard | None = None,
+        longest_wait_seconds: float = _LONGEST_WAIT_SECONDS,
     ) -> None:
         self.epoch = 0
         self._board = board
@@ -71,12 +74,14 @@ class ChangeFeed:
         self._database = database
         self._interval_seconds = interval_seconds
         self._trusted_seconds = trusted_seconds
+        self._longest_wait_seconds = longest_wait_seconds
         self._subscribers: dict[str, list[Callback]] = {}
         self._forgetters: list[ForgetEverything] = []
         self._last: int | None = None  # id of the newest row that was seen; None before the first reading
         self._told: set[int] = set()  # ids of this process's own rows that the table will show again
         self._good_since = database.clock.monotonic()
         self._polling = asyncio.Lock()
+        self._catching: tuple[int, asyncio.Task[None]] | None = None  # what the board showed when it began
         self._task: asyncio.Task[None] | None = None
         database.listen(self._committed_here)
 
@@ -98,11 +103,13 @@ class ChangeFeed:
         self._task = asyncio.create_task(self._follow(), name="changes")
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
-            self._task = None
+        catching = None if self._catching is None else self._catching[1]
+        for task in (self._task, catching):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        self._task = None
 
     async def poll(self) -> bool:
         """Read what is new. Returns whether that succeeded."""
@@ -121,12 +128,40 @@ class ChangeFeed:
         return self._board.newest() > max(self._last, self._behind)
 
     async def catch_up(self) -> None:
-        """Read what is_behind() saw. Returns also when the database is out of reach: see staleness()."""
+        """Read what is_behind() saw: one reading for all who ask, which began after the board showed it to them.
+
+        Returns also when the database is out of reach, or does not answer within a second: see staleness(). When that
+        has lasted for trusted_seconds, everything is forgotten, as by a reading that failed.
+        """
         assert self._board is not None
         shown = self._board.newest()
-        if await self.poll():
-            # An older database was put in place of the one that the board speaks of: do not ask for ever.
-            self._behind = shown
+        try:
+            async with asyncio.timeout(self._longest_wait_seconds):
+                while shown > max(self._last or 0, self._behind):
+                    began_at, reading = self._catching or self._begin_to_catch_up()
+                    await asyncio.shield(reading)
+                    if began_at >= shown:
+                        break
+        except TimeoutError:
+            if self.staleness() > self._trusted_seconds:
+                self._tell_all()
+
+    def _begin_to_catch_up(self) -> tuple[int, asyncio.Task[None]]:
+        assert self._board is not None
+        shown = self._board.newest()
+
+        async def read() -> None:
+            try:
+                if await self.poll():
+                    # An older database was put in place of the one that the board speaks of: do not ask for ever.
+                    self._behind = max(self._behind, shown)
+            except Exception:  # as in _follow
+                _log.exception("the changes could not be read")
+            finally:
+                self._catching = None
+
+        self._catching = (shown, asyncio.create_task(read(), name="catch-up"))
+        return self._catching
 
     async def _follow(self) -> None:
         while True:

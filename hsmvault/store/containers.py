@@ -37,6 +37,7 @@ _CHANGEABLE = [name for name in _NAMES if name not in _FIXED]
 
 _FIND = Statement(sa.select(*_COLUMNS).where(same(table.c.kind, table.c.name)))
 _BY_ID = Statement(sa.select(*_COLUMNS).where(same(table.c.id)))
+_KINDS_AND_NAMES = Statement(sa.select(table.c.kind, table.c.name))
 _ALL = Statement(sa.select(*_COLUMNS).order_by(table.c.kind, table.c.name))
 _INSERT = Statement(sa.insert(table), _NAMES)
 _UPDATE = Statement(
@@ -54,6 +55,11 @@ async def find(tx: Transaction, kind: ContainerKind, name: str) -> Container | N
 async def by_id(tx: Transaction, container_id: str) -> Container | None:
     row = await tx.row(_BY_ID, id=container_id)
     return None if row is None else _decode(row)
+
+
+async def all_names(tx: Transaction) -> frozenset[tuple[ContainerKind, str]]:
+    """Which containers there are, names in lower case. Read from an index, so that it is cheap for many."""
+    return frozenset([(ContainerKind(row[0]), str(row[1])) for row in await tx.rows(_KINDS_AND_NAMES)])
 
 
 async def list_all(tx: Transaction) -> list[Container]:

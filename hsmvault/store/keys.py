@@ -1,4 +1,5 @@
-"""Keys: a name with its life, and its versions. Every statement but the purge job's is confined to one container.
+"""Keys: a name with its life, and its versions. Statements are confined to one container, but for
+those of the purge job and of the comparison with the token at start.
 
 Names compare by their lower case; the spelling of the first version is kept and answered. Every change of a name or
 of any of its versions is a compare-and-swap on the name's revision, so that two nodes cannot lose each other's.
@@ -72,6 +73,8 @@ _DUE = Statement(
     .order_by(key_names.c.purge_at)
     .limit(sa.bindparam("limit"))
 )
+
+_REFERENCES = Statement(sa.select(key_versions.c.reference).where(same(key_versions.c.custody)))
 
 _INSERT_NAME = Statement(sa.insert(key_names), NAME_FIELDS)
 _INSERT_VERSION = Statement(sa.insert(key_versions), VERSION_FIELDS)
@@ -255,6 +258,11 @@ async def deleted_page(
     """Deleted names and their latest versions, by name in lower case."""
     rows = await tx.rows(_DELETED_PAGE, container_id=container_id, after=(after or "").lower(), limit=limit)
     return [_decode_both(row) for row in rows]
+
+
+async def references(tx: Transaction, custody: str) -> list[bytes]:
+    """Of all keys of one class of custody in every container, deleted ones too: for the comparison with the token."""
+    return [bytes(reference) for (reference,) in await tx.rows(_REFERENCES, custody=custody)]
 
 
 async def due_for_purge(tx: Transaction, now: int, limit: int) -> list[KeyName]:

@@ -75,6 +75,15 @@ leases = Table(
     Column("until", BigInteger, nullable=False),
 )
 
+intents = Table(
+    "intents",
+    metadata,
+    Column("id", _text(), primary_key=True),
+    Column("kind", _text(), nullable=False),
+    Column("owner", _text(), nullable=False),
+    Column("created", BigInteger, nullable=False),
+)
+
 worlds = Table(
     "worlds",
     metadata,

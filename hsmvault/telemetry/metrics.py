@@ -35,15 +35,18 @@ class Child(Protocol):
 
 
 class Count:
-    """A number that only grows: `count.value += 1` is the whole cost."""
+    """A number that only grows: `count.value += 1` is the whole cost. read: asked at collection instead, when there is
+    one, for what somebody else counts already.
+    """
 
-    __slots__ = ("value",)
+    __slots__ = ("read", "value")
 
-    def __init__(self) -> None:
+    def __init__(self, read: Callable[[], float] | None = None) -> None:
         self.value = 0.0
+        self.read = read
 
     def samples(self, labels: Mapping[str, str]) -> Iterator[Sample]:
-        yield Sample("_total", dict(labels), self.value)
+        yield Sample("_total", dict(labels), self.value if self.read is None else self.read())
 
 
 class Level:
@@ -123,12 +126,14 @@ class Metrics:
         self._families: list[Labelled[Count] | Labelled[Level] | Labelled[Latency]] = []
         self.requests = self.counter("hsmvault_requests", "Answered requests", "operation", "status")
         self.latency = self.histogram("hsmvault_request_seconds", "Time to answer a request", "operation")
-        self.hsm_operations = self.counter("hsmvault_hsm_operations", "Operations in the HSM", "operation", "outcome")
         self.hsm_waiting = self.gauge("hsmvault_hsm_waiting", "Operations that wait for a PKCS#11 session", "lane")
         self.hsm_up = self.gauge("hsmvault_hsm_up", "1 while the token answers", "world")
+        self.hsm_events = self.counter("hsmvault_hsm_events", "Refusals, canaries and recoveries", "world", "event")
         self.cache = self.counter("hsmvault_cache_lookups", "Look-ups in a cache", "cache", "result")
+        self.cache_evictions = self.counter("hsmvault_cache_evictions", "Keys that had to leave a full cache", "cache")
         self.audit_records = self.counter("hsmvault_audit_records", "Audit records", "outcome")
-        self.throttled = self.counter("hsmvault_throttled", "Requests refused because a queue was full", "queue")
+        self.audit_failing = self.gauge("hsmvault_audit_failing", "1 while the audit log takes no records")
+        self.throttled = self.counter("hsmvault_throttled", "Jobs refused because a queue was full", "queue")
         self.connections = self.gauge("hsmvault_connections", "Open connections")
         self.changes_age = self.gauge(
             "hsmvault_changes_age_seconds", "Seconds since the last look at other nodes' changes"

@@ -8,11 +8,13 @@ attest.SUFFIX, {account}.blob.SUFFIX.
 import re
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 from hsmvault.errors import BadRequest
 
 _HOST = re.compile(r"([a-z0-9.-]{1,253})(?::([0-9]{1,5}))?", re.ASCII)
 _ADDRESS = re.compile(r"([0-9A-Za-z.-]{0,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?", re.ASCII)
+_MOST_KEPT = 10_000  # headers that were read once; a stranger can push others out, which costs a parse
 _LABEL = re.compile(r"[a-z0-9-]{1,63}", re.ASCII)
 
 
@@ -51,7 +53,7 @@ class Hosts:
         self.suffix = suffix.lower()
         self._port = port
         self._shown = "" if port == 443 else f":{port}"
-        self._found: dict[str, Destination] = {}
+        self._read = lru_cache(maxsize=_MOST_KEPT)(self._parse)
 
     def origin(self, host: str) -> str:
         """The URL of a host under the suffix: origin('login') is https://login.localhost:8443."""
@@ -59,12 +61,7 @@ class Hosts:
 
     def find(self, header: str) -> Destination:
         """Raises BadRequest for anything that is not one of our hosts or an address, also for another port."""
-        known = self._found.get(header)
-        if known is None:
-            known = self._parse(header)
-            if len(self._found) < 10_000:
-                self._found[header] = known
-        return known
+        return self._read(header)
 
     def _parse(self, header: str) -> Destination:
         match = _HOST.fullmatch(header.lower()) if header.isascii() else None  # lower() makes k of the Kelvin sign

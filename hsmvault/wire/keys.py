@@ -1,6 +1,7 @@
 """The key operations on the wire: each handler turns a request into one call of the resources and its result into an
 answer. Which handler serves which operation is one table at the end; what is not in it is not built yet."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from hsmvault.resources.key_operations import KeyOperations, Used
 from hsmvault.resources.keys import DeletedKey, Keys
 from hsmvault.wire import key_bodies as bodies
 from hsmvault.wire.answers import WireAnswer, ok
-from hsmvault.wire.codec import decode_body, from_base64url, to_base64url
+from hsmvault.wire.codec import LARGE_BYTES, decode_body, from_base64url, to_base64url
 from hsmvault.wire.paging import SkipTokens, page_size
 
 
@@ -146,8 +147,8 @@ class KeyHandlers:
         return ok({"value": to_base64url(blob)}, f"{request.origin}/keys/{request.name}")
 
     async def _restore(self, request: KeyRequest) -> WireAnswer:
-        body = decode_body(request.body, bodies.RestoreKey)
-        blob = from_base64url(body.value, "value")
+        content = request.body
+        blob = await asyncio.to_thread(_blob_of, content) if len(content) > LARGE_BYTES else _blob_of(content)
         return _bundle(request, await self._backups.restore(request.container, blob, request.origin))
 
     async def _sign(self, request: KeyRequest) -> WireAnswer:
@@ -213,6 +214,10 @@ class KeyHandlers:
             token = await self._skip_tokens.write(place, request.container.id, collection)
             link = f"{request.origin}{path}?api-version={request.api_version}&$skiptoken={token}&maxresults={limit}"
         return ok({"value": values, "nextLink": link}, request.origin + path)
+
+
+def _blob_of(content: bytes) -> bytes:
+    return from_base64url(decode_body(content, bodies.RestoreKey).value, "value")
 
 
 def _bundle(request: KeyRequest, row: KeyVersion) -> WireAnswer:

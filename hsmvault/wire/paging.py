@@ -4,6 +4,7 @@ A skip token is the place in the list, sealed for its container, collection and 
 container, or a changed one, is refused.
 """
 
+import re
 from collections.abc import Mapping
 
 from hsmvault.custody.protocols import Binding
@@ -13,6 +14,7 @@ from hsmvault.resources.refusals import invalid_property
 from hsmvault.wire.codec import from_base64url, to_base64url
 
 MOST_RESULTS = 25
+_SIZE = re.compile(r"[1-9][0-9]?", re.ASCII)  # no leading zeros: they would let a number be as long as a URL
 
 
 def page_size(query: Mapping[str, str]) -> int:
@@ -20,7 +22,7 @@ def page_size(query: Mapping[str, str]) -> int:
     text = query.get("maxresults", "")
     if not text:
         return MOST_RESULTS
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= MOST_RESULTS:
+    if not _SIZE.fullmatch(text) or int(text) > MOST_RESULTS:
         raise invalid_property("maxresults")
     return int(text)
 

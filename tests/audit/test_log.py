@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hsmvault.audit import chain_end
 from hsmvault.audit import log as module
 from hsmvault.audit.log import AuditLog, Durability
 from hsmvault.audit.record import AuditRecord, Properties, identity, timestamp
@@ -102,8 +103,23 @@ async def test_a_restart_goes_on_in_the_same_chain(tmp_path: Path, open_log: Ope
     assert names(tmp_path / "audit") == ["Op0", "Op1", "Op2"]
 
 
-@pytest.mark.parametrize("torn", [b"{", b'{"sequence":3,"previous":"x"', b"\xff\x00", b"x" * 100_000])
-async def test_a_torn_last_line_is_cut_off_at_the_next_start(tmp_path: Path, open_log: Open, torn: bytes) -> None:
+@pytest.mark.parametrize(
+    "torn",
+    [
+        b"{",
+        b'{"sequence":3,"previous":"x"',
+        b"\xff\x00",
+        b"x" * 100_000,
+        b"\0" * (3 << 20),
+        b'{"sequence":3,"previous":"x","time":"\0\0\0"}\n',
+        b"\0" * 5000 + b"\n" + b"\0" * 200_000,
+        b"\n" * 3,
+        b"x" * (2 << 20) + b"\n",
+        b"[" * 100_000 + b"\n",
+    ],
+    ids=lambda torn: f"{torn[:8]!r}-{len(torn)}",
+)
+async def test_a_torn_end_is_kept_aside_at_the_next_start(tmp_path: Path, open_log: Open, torn: bytes) -> None:
     log = await open_log()
     await log.append(record("First"))
     await log.append(record("Second"))
@@ -114,19 +130,90 @@ async def test_a_torn_last_line_is_cut_off_at_the_next_start(tmp_path: Path, ope
     log = await open_log()
     await log.append(record("Third"))
     assert names(tmp_path / "audit") == ["First", "Second", "Third"]
+    aside = path.with_name(path.name + ".torn")
+    assert aside.read_bytes() == torn
+    assert aside.stat().st_mode & 0o777 == 0o600
+
+
+async def test_every_torn_end_has_a_file_of_its_own(tmp_path: Path, open_log: Open) -> None:
+    for number in range(3):
+        log = await open_log()
+        await log.append(record(f"Op{number}"))
+        await log.close()
+        with (tmp_path / "audit" / "audit-0-000001.jsonl").open("ab") as stream:
+            stream.write(b"torn %d" % number)
+    await open_log()
+    asides = sorted((tmp_path / "audit").glob("*.torn*"))
+    assert [aside.read_bytes() for aside in asides] == [b"torn 0", b"torn 1", b"torn 2"]
+    assert names(tmp_path / "audit") == ["Op0", "Op1", "Op2"]
+
+
+async def test_the_last_good_line_is_found_wherever_the_blocks_of_the_search_end(
+    tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = await open_log()
+    await log.append(record("First"))
+    await log.append(record("Second"))
+    await log.close()
+    (path,) = files(tmp_path / "audit")
+    content = path.read_bytes()
+    for block in (1, 2, 3, 7, len(content) - 1, len(content), len(content) + 1):
+        monkeypatch.setattr(chain_end, "_BLOCK", block)
+        found = chain_end.find_end(path)
+        assert found is not None
+        assert (found.sequence, found.end, found.line) == (2, len(content), content.splitlines()[1])
+    path.write_bytes(content.splitlines()[0])  # a line without its line feed is not whole
+    assert chain_end.find_end(path) is None
+
+
+async def test_without_room_for_the_torn_end_the_next_file_is_begun(
+    tmp_path: Path, open_log: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = await open_log()
+    await log.append(record("First"))
+    await log.close()
+    (path,) = files(tmp_path / "audit")
+    before = path.read_bytes() + b"torn"
+    path.write_bytes(before)
+
+    def full(*_: object) -> Path:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "keep_aside", full)
+    for name in ("Second", "Third"):
+        log = await open_log()
+        await log.append(record(name))
+        await log.close()
+    assert path.read_bytes() == before
+    path.write_bytes(before.removesuffix(b"torn"))
+    assert names(tmp_path / "audit") == ["First", "Second", "Third"]
 
 
 async def test_a_file_that_was_begun_and_holds_no_whole_line_is_begun_anew(tmp_path: Path, open_log: Open) -> None:
     log = await open_log(rotate_bytes=1)
     await log.append(record("First"))
     await log.close()
-    for content in (b"", b'{"sequence":2'):
+    for content in (b"", b'{"sequence":2', b"\0" * 5000 + b"\n"):
         (tmp_path / "audit" / "audit-0-000002.jsonl").write_bytes(content)
         log = await open_log(rotate_bytes=1)
         await log.close()
     log = await open_log(rotate_bytes=1)
     await log.append(record("Second"))
     assert names(tmp_path / "audit") == ["First", "Second"]
+    asides = sorted((tmp_path / "audit").glob("*.torn*"))
+    assert [aside.read_bytes() for aside in asides] == [b'{"sequence":2', b"\0" * 5000 + b"\n"]
+
+
+async def test_a_log_without_a_single_good_line_is_kept_aside_and_begun_anew(tmp_path: Path, open_log: Open) -> None:
+    (tmp_path / "audit").mkdir()
+    for content in (b"not JSON\n", b"{}\n"):
+        (tmp_path / "audit" / "audit-0-000001.jsonl").write_bytes(content)
+        log = await open_log()
+        await log.append(record("First"))
+        await log.close()
+        assert names(tmp_path / "audit") == ["First"]
+    asides = sorted((tmp_path / "audit").glob("*.torn*"))
+    assert [aside.read_bytes() for aside in asides] == [b"not JSON\n", b"{}\n"]
 
 
 async def test_a_new_file_is_begun_at_the_size_and_the_chain_goes_on(tmp_path: Path, open_log: Open) -> None:
@@ -150,15 +237,9 @@ async def test_writers_do_not_share_a_file(tmp_path: Path, clock: MovedClock) ->
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [("audit-0-000001.jsonl", b"not JSON\n"), ("audit-0-000001.jsonl", b"{}\n"), ("audit-0-old.jsonl", b"{}\n")],
-)
-async def test_a_log_that_cannot_be_gone_on_with_is_refused_in_one_sentence(
-    tmp_path: Path, open_log: Open, name: str, content: bytes
-) -> None:
+async def test_a_file_with_a_strange_name_is_refused_in_one_sentence(tmp_path: Path, open_log: Open) -> None:
     (tmp_path / "audit").mkdir()
-    (tmp_path / "audit" / name).write_bytes(content)
+    (tmp_path / "audit" / "audit-0-old.jsonl").write_bytes(b"{}\n")
     with pytest.raises(OperatorError, match=r"The audit log in .* cannot be opened"):
         await open_log()
 

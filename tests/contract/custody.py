@@ -197,6 +197,28 @@ class CustodyContract:
         await rig.forget()
         assert is_good(held, ES256, DIGEST, await handle.sign(ES256, DIGEST))
 
+    async def test_a_handle_works_again_after_its_release(self, rig: Rig) -> None:
+        held, binding = await rig.key(P256)
+        handle, other = rig.custodian.open(held, binding), rig.custodian.open(held, binding)
+        handle.release()
+        await handle.sign(ES256, DIGEST)
+        handle.release()
+        handle.release()
+        for one in (handle, other):
+            assert is_good(held, ES256, DIGEST, await one.sign(ES256, DIGEST))
+
+    @pytest.mark.parametrize("spec", [P256, RSA_2048], ids=named)
+    async def test_releasing_a_handle_costs_no_operation_that_is_under_way(self, rig: Rig, spec: KeySpec) -> None:
+        held, binding = await rig.key(spec)
+        algorithm = RS256 if spec is RSA_2048 else ES256
+        handle = rig.custodian.open(held, binding)
+        operations = []
+        for _ in range(30):
+            operations.append(asyncio.ensure_future(handle.sign(algorithm, DIGEST)))
+            await asyncio.sleep(0)
+            handle.release()
+        assert all(is_good(held, algorithm, DIGEST, signature) for signature in await asyncio.gather(*operations))
+
     @pytest.mark.parametrize("spec", [P256, RSA_2048], ids=named)
     async def test_many_at_once_are_all_answered_rightly(self, rig: Rig, spec: KeySpec) -> None:
         held, binding = await rig.key(spec)

@@ -10,6 +10,7 @@ from hsmvault.custody.resident import ResidentCustodian
 from hsmvault.errors import BadRequest
 from hsmvault.model.algorithms import KeySpec
 from tests.contract.custody import P256, RSA_2048, CustodyContract, Rig, named, row
+from tests.contract.intents import intents_in
 from tests.softhsm import SoftToken, softhsm_for_module, softhsm_template
 
 __all__ = ["softhsm_for_module", "softhsm_template"]
@@ -17,8 +18,8 @@ __all__ = ["softhsm_for_module", "softhsm_template"]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def rig(softhsm_for_module: SoftToken) -> AsyncIterator[Rig]:
-    async with softhsm_for_module.world() as world:
-        custodian = ResidentCustodian(world, RandomIdentifiers())
+    async with softhsm_for_module.world() as world, intents_in(softhsm_for_module.folder) as intents:
+        custodian = ResidentCustodian(world, RandomIdentifiers(), intents)
 
         async def forget() -> None:
             for cache in custodian.loaded:

@@ -13,9 +13,10 @@ import pytest_asyncio
 from pkcs11 import Attribute, ObjectClass
 
 from hsmvault.clock import RandomIdentifiers
+from hsmvault.custody import unpadders
 from hsmvault.custody.hard import WrappedCustodian, WrappedReference
 from hsmvault.custody.protocols import Binding, HeldKey
-from hsmvault.custody.resident import ResidentCustodian
+from hsmvault.custody.unpadders import Unpadders
 from hsmvault.custody.world import World
 from hsmvault.errors import BadRequest, CiphertextRefused, Unavailable
 from hsmvault.hsm.work import WorkSession
@@ -103,6 +104,44 @@ async def test_a_destroyed_key_is_no_longer_in_the_token(world: World) -> None:
     await custodian.destroy(held, binding)
     await custodian.loaded[0].settle()
     assert await count(world) == 0
+
+
+async def test_a_released_key_is_no_longer_in_the_token(world: World) -> None:
+    custodian = WrappedCustodian(world, RandomIdentifiers())
+    binding = row()
+    keys = [await custodian.generate(P256, binding) for _ in range(3)]
+    handles = [custodian.open(held, binding) for held in keys]
+    for handle in handles:
+        await handle.sign(ES256, DIGEST)
+    for handle in handles:
+        handle.release()
+        await asyncio.sleep(0)  # also while others are being destroyed
+    await custodian.loaded[0].settle()
+    assert await count(world) == 0
+
+
+async def test_a_key_that_is_forgotten_while_it_is_loaded_serves_who_waits_and_is_not_kept(world: World) -> None:
+    custodian = WrappedCustodian(world, RandomIdentifiers())
+    binding = row()
+    held = await custodian.generate(P256, binding)
+    handle = custodian.open(held, binding)
+    signing = [asyncio.create_task(handle.sign(ES256, DIGEST)) for _ in range(5)]
+    await asyncio.sleep(0)
+    handle.release()
+    assert all(is_good(held, ES256, DIGEST, signature) for signature in await asyncio.gather(*signing))
+    assert custodian.loaded[0].counters.misses == 1
+    await custodian.loaded[0].settle()
+    assert await count(world) == 0
+
+
+async def test_a_throwaway_key_that_could_not_be_made_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Unpadders()
+    with monkeypatch.context() as patch:
+        patch.setattr(unpadders, "Unpadder", lambda _: 1 // 0)
+        for _ in range(2):
+            with pytest.raises(ZeroDivisionError):
+                await made.get(2048)
+    assert await made.get(2048) is await made.get(2048)
 
 
 async def test_a_handle_finds_its_way_back_after_a_lost_token(world: World) -> None:
@@ -214,38 +253,6 @@ async def test_a_mac_serves_one_purpose(world: World) -> None:
     assert await world.verify_mac("one", b"message", mac)
     assert not await world.verify_mac("two", b"message", mac)
     assert not await world.verify_mac("onem", b"essage", mac)
-
-
-async def test_a_resident_key_is_swept_by_its_id_and_gone_when_destroyed(world: World) -> None:
-    custodian = ResidentCustodian(world, RandomIdentifiers())
-    binding = row()
-    kept, lost = [await custodian.generate(P256, binding) for _ in range(2)]
-    assert await custodian.unclaimed({custodian.token_id(kept)}) == [custodian.token_id(lost)]
-    await custodian.open(lost, binding).sign(ES256, DIGEST)
-    await custodian.destroy(lost, binding)
-    await custodian.destroy(lost, binding)
-    assert await custodian.unclaimed({custodian.token_id(kept)}) == []
-    with pytest.raises(Unavailable):
-        await custodian.open(lost, binding).sign(ES256, DIGEST)
-
-
-async def test_a_resident_key_survives_a_restart(softhsm: SoftToken) -> None:
-    binding = row()
-    async with softhsm.world() as world:
-        held = await ResidentCustodian(world, RandomIdentifiers()).generate(P256, binding)
-    async with softhsm.world() as world:
-        handle = ResidentCustodian(world, RandomIdentifiers()).open(held, binding)
-        assert is_good(held, ES256, DIGEST, await handle.sign(ES256, DIGEST))
-
-
-async def test_a_resident_key_that_fails_its_proof_is_not_left_behind(world: World) -> None:
-    custodian = ResidentCustodian(world, RandomIdentifiers())
-    _, material = callers_key(P256)
-    _, other = callers_key(P256)
-    with pytest.raises((BadRequest, Unavailable)):
-        await custodian.admit(replace(material, public=other.public), row())
-    assert await custodian.unclaimed(set()) == []
-    assert await count(world) == 0
 
 
 @pytest.mark.parametrize("seconds", [2, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(180)])])

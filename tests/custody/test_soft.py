@@ -163,6 +163,19 @@ async def test_a_destroyed_key_leaves_the_memory_also_while_it_is_being_loaded(r
     assert len(rig.custodian._loaded) == 0
 
 
+async def test_a_released_key_leaves_the_memory_also_while_it_is_being_loaded(rig: Rig) -> None:
+    binding = row()
+    handle = rig.custodian.open(await rig.custodian.generate(P256, binding), binding)
+    await handle.sign(ES256, DIGEST)
+    handle.release()
+    assert len(rig.custodian._loaded) == 0
+    loading = asyncio.create_task(handle.sign(ES256, DIGEST))
+    await asyncio.sleep(0)
+    handle.release()
+    await loading
+    assert len(rig.custodian._loaded) == 0
+
+
 async def test_another_row_does_not_meet_a_loaded_key_in_the_cache(rig: Rig) -> None:
     binding = row()
     held = await rig.custodian.generate(P256, binding)

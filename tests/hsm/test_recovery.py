@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from typing import cast
@@ -13,9 +14,9 @@ from pkcs11 import exceptions as p11
 
 from hsmvault.clock import RandomIdentifiers
 from hsmvault.errors import CiphertextRefused, HsmRefusal, Throttled, Unavailable
-from hsmvault.hsm import mechanisms, objects
+from hsmvault.hsm import mechanisms, objects, recovery
 from hsmvault.hsm.ceremony import create_world, initialise_token
-from hsmvault.hsm.module import Module, TokenSelector
+from hsmvault.hsm.module import Module, TokenSelector, load_module
 from hsmvault.hsm.pairwise import prove
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.returncodes import StaleHandle
@@ -293,9 +294,9 @@ async def test_a_full_queue_throttles_before_the_hop(softhsm: SoftToken) -> None
 
 async def test_a_hanging_call_answers_the_waiting_and_ends_the_process(softhsm: SoftToken) -> None:
     softhsm.profile = msgspec.structs.replace(softhsm.profile, hang_seconds=0.0, work_sessions=1)
-    reasons: list[str] = []
+    reasons: asyncio.Queue[str] = asyncio.Queue()
     with softhsm.loaded() as module:
-        token = await Token.start(module, softhsm.selector, softhsm.user_pin, softhsm.ids, on_fatal=reasons.append)
+        token = await started_slowly(softhsm, module, on_fatal=reasons.put_nowait)
         entered, leave = threading.Event(), threading.Event()
 
         def hang(work: WorkSession) -> None:
@@ -312,11 +313,108 @@ async def test_a_hanging_call_answers_the_waiting_and_ends_the_process(softhsm: 
         for task in (hanging, queued):
             with pytest.raises(Unavailable):
                 await task
-        assert len(reasons) == 1
+        assert reasons.empty(), "the answers go out before the process ends"
+        with pytest.raises(Unavailable):
+            await token.run(mac)
+        token.check_for_hanging()
+        assert "hangs" in await reasons.get()
         assert not token.is_up
         leave.set()
         await generation.drain(refuse_queued=True)
         await token.close()
+
+
+async def started_slowly(softhsm: SoftToken, module: Module, *, on_fatal: Callable[[str], None]) -> Token:
+    """With a profile that lets no call run, and time for the start all the same."""
+    profile, module.profile = module.profile, msgspec.structs.replace(module.profile, hang_seconds=30.0)
+    token = await Token.start(module, softhsm.selector, softhsm.user_pin, softhsm.ids, on_fatal=on_fatal)
+    module.profile = token.profile = profile
+    assert token._generation is not None
+    token._generation._profile = profile
+    return token
+
+
+class SlowLogin:
+    """C_Login does not return before it is told to."""
+
+    def __init__(self, module: Module) -> None:
+        self.entered, self.leave = threading.Event(), threading.Event()
+        self._login = module.login
+        module.login = self  # type: ignore[method-assign,assignment]  # in front of the real one
+
+    def __call__(self, token: object, pin: Pin) -> object:
+        self.entered.set()
+        assert self.leave.wait(10)
+        return self._login(token, pin)  # type: ignore[arg-type]  # passed on
+
+
+def impatient(softhsm: SoftToken, seconds: float = 0.05) -> SoftToken:
+    softhsm.profile = msgspec.structs.replace(softhsm.profile, hang_seconds=seconds)
+    return softhsm
+
+
+async def test_a_login_that_hangs_at_the_first_start_is_refused_in_one_sentence(softhsm: SoftToken) -> None:
+    module = load_module(softhsm.module_path, impatient(softhsm).profile)
+    slow = SlowLogin(module)
+    with pytest.raises(HsmRefusal, match="does not answer"):
+        await Token.start(module, softhsm.selector, softhsm.user_pin, softhsm.ids, on_fatal=pytest.fail)
+    epoch = module.epoch
+    module.finalize()
+    with pytest.raises(HsmRefusal, match="in use"):
+        module.reinitialize()
+    assert module.epoch == epoch, "a thread is inside"
+    await until_out(slow)
+    module.has_lost_thread = False
+    module.finalize()
+
+
+async def until_out(slow: SlowLogin) -> None:
+    """Let the login return, and wait for its thread."""
+    slow.leave.set()
+    (thread,) = (thread for thread in threading.enumerate() if thread.name == "hsm-start")
+    await asyncio.to_thread(thread.join, 10)
+
+
+async def test_a_login_that_only_takes_long_brings_a_replaced_worker_up_in_the_end(softhsm: SoftToken) -> None:
+    with impatient(softhsm).loaded() as module:
+        slow = SlowLogin(module)
+        token = await Token.start(
+            module, softhsm.selector, softhsm.user_pin, softhsm.ids, on_fatal=pytest.fail, may_be_down=True
+        )
+        module.profile = msgspec.structs.replace(module.profile, hang_seconds=30.0)
+        with pytest.raises(Unavailable) as caught:
+            await token.run(mac)
+        assert "does not answer" in (caught.value.detail or "")
+        slow.leave.set()
+        await until_back(token, 0)
+        assert len(await token.run(mac)) == 32
+        await token.close()
+
+
+async def test_a_login_that_never_returns_ends_a_replaced_worker(softhsm: SoftToken) -> None:
+    fatal: asyncio.Queue[str] = asyncio.Queue()
+    with impatient(softhsm).loaded() as module:
+        slow = SlowLogin(module)
+        token = await Token.start(
+            module, softhsm.selector, softhsm.user_pin, softhsm.ids, on_fatal=fatal.put_nowait, may_be_down=True
+        )
+        assert "does not come out" in await fatal.get()
+        await until_out(slow)
+        await token.close()
+
+
+async def test_a_recovery_that_breaks_off_begins_again(
+    token: Token, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> None:
+        monkeypatch.undo()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(recovery, "relogin", broken)
+    token._lose(token._generation, deep=False, why="test")  # type: ignore[arg-type]  # it is up
+    await until_back(token, 1)
+    assert len(await token.run(mac)) == 32
+    assert "ZeroDivisionError" in caplog.text
 
 
 async def test_the_module_is_never_finalized_with_a_thread_inside(softhsm: SoftToken) -> None:

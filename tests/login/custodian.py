@@ -34,6 +34,9 @@ class MemoryHandle:
     async def decrypt(self, algorithm: EncryptionAlgorithm, ciphertext: bytes) -> bytes:
         raise NotImplementedError
 
+    def release(self) -> None:
+        """Nothing is loaded."""
+
 
 @dataclass
 class MemoryCustodian:

@@ -204,3 +204,13 @@ async def test_a_name_that_dns_points_at_loopback_is_refused(world: World, host:
 async def test_an_address_or_localhost_is_answered(world: World, host: str) -> None:
     query = {"api-version": "2018-02-01", "resource": world.vault}
     assert (await ask(world, IMDS, query, METADATA | {"Host": host})).status == 200
+
+
+@pytest.mark.parametrize("target", ["/healthstatus", "/healthstatus?x=1"])
+async def test_health_is_answered_without_any_header_and_is_no_attempt(world: World, target: str) -> None:
+    for host in ("127.0.0.1:8444", "balancer.example"):
+        async with world.session.get(world.identity_url + target, headers={"Host": host}) as response:
+            assert (response.status, await response.json()) == (200, {})
+    async with world.session.post(world.identity_url + target) as response:
+        assert response.status == 404
+    assert world.recorder.attempts == []

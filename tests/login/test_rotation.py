@@ -7,11 +7,13 @@ import pytest
 from cryptography import x509
 
 from hsmvault.clock import MovedClock, RandomIdentifiers
+from hsmvault.custody.intents import Intents
 from hsmvault.custody.protocols import Binding, CustodyClass, HeldKey
 from hsmvault.errors import Unavailable
 from hsmvault.login.rotation import JOB, Rotation, plan
 from hsmvault.login.signing_keys import SigningKeys
 from hsmvault.model.algorithms import KeySpec
+from hsmvault.model.login_keys import LoginKeyRow
 from hsmvault.store import jobs, login_keys
 from tests.login.world import World
 
@@ -126,6 +128,7 @@ async def test_a_key_that_was_made_too_late_is_thrown_away(world: World, clock: 
         custodian=world.custodian,
         clock=clock,
         identifiers=RandomIdentifiers(),
+        intents=Intents(world.database, "node", clock),
         owner="worker-2",
     )
     generate = world.custodian.generate
@@ -205,7 +208,7 @@ async def test_a_damaged_row_does_not_take_the_others_along(world: World, clock:
 async def test_keys_of_another_custody_are_published_and_a_new_one_signs(world: World, clock: MovedClock) -> None:
     (first,) = await published(world)
     old_token = (await world.token()).json["access_token"]
-    world.custodian.custody = CustodyClass.RESIDENT
+    world.custodian.custody = CustodyClass.SOFT
     fresh = SigningKeys(database=world.database, custodian=world.custodian, clock=clock)
     world.application._keys = fresh
     world.application._token_endpoint._tokens._keys = fresh
@@ -218,6 +221,26 @@ async def test_keys_of_another_custody_are_published_and_a_new_one_signs(world: 
 
 async def test_the_plan_of_no_rows_is_a_key_that_signs_now(world: World) -> None:
     assert plan([], world.settings, custody="wrapped", now=1000).next_signs_from == 1000
+
+
+async def test_a_key_that_cannot_sign_succeeds_none_that_can(world: World) -> None:
+    """The class of custody was changed and changed back."""
+    settings, now = world.settings, 100 * DAY
+    (row,) = await _rows(world)
+
+    def key(name: str, custody: str, age: int) -> LoginKeyRow:
+        retires = now - age + settings.key_life_seconds + settings.key_retention_seconds
+        return dataclasses.replace(row, id=name, custody=custody, signs_from=now - age, retires_at=retires)
+
+    able, newer = key("A", "wrapped", 20 * DAY), key("B", "resident", 5 * DAY)
+    assert plan([able, newer], settings, custody="wrapped", now=now).gone == ()
+    assert plan([able, newer], settings, custody="resident", now=now).gone == ()  # A may just have signed
+
+    successor = key("C", "wrapped", 3 * DAY)
+    assert plan([able, newer, successor], settings, custody="wrapped", now=now).gone == (able,)
+    foreign = key("D", "resident", 95 * DAY)
+    assert plan([foreign, able], settings, custody="wrapped", now=now).gone == (foreign,)
+    assert plan([foreign], settings, custody="wrapped", now=now).gone == ()
 
 
 async def _rows(world: World) -> list:

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from hsmvault.clock import Clock, RandomIdentifiers
+from hsmvault.custody.intents import Intents
 from hsmvault.custody.protocols import Custodian
 from hsmvault.errors import Unavailable
 from hsmvault.login import bootstrap
@@ -275,7 +276,13 @@ async def build(
     custodian = custodian or MemoryCustodian(spare)
     signing_keys = SigningKeys(database=database, custodian=custodian, clock=clock)
     rotation = Rotation(
-        settings, database=database, custodian=custodian, clock=clock, identifiers=identifiers, owner="worker-1"
+        settings,
+        database=database,
+        custodian=custodian,
+        clock=clock,
+        identifiers=identifiers,
+        intents=Intents(database, "node", clock),
+        owner="worker-1",
     )
     await rotation.run_once()
     recorder = Recorder()

@@ -363,3 +363,16 @@ async def test_a_container_that_was_read_before_a_change_decides_for_itself_only
     authorization.forget()
     assert await may(authorization, "sign", container=old)
     assert not await may(authorization, "sign", container=new)
+
+
+@pytest.mark.parametrize("name", ["x" * 30_000, "a_b", "%2e%2e", "ä"])
+async def test_what_cannot_be_a_name_is_decided_for_the_container_and_neither_kept_nor_repeated(name: str) -> None:
+    operation = BY_NAME["get_key"]
+    only_this = Authorization(MemoryAssignments([assigned(f"{VAULT.resource_id}/keys/{name.lower()}")]))
+    for number in range(100):
+        with pytest.raises(Forbidden) as caught:
+            await only_this.permit(a_caller(), VAULT, operation, f"{name}{number}_")
+        assert name not in caught.value.message and len(caught.value.message) < 1000
+    assert len(only_this._decisions) == 1
+    everything = Authorization(MemoryAssignments([assigned(VAULT.resource_id)]))
+    await everything.permit(a_caller(), VAULT, operation, name)  # that it is no name is for the operation to say

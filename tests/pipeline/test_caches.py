@@ -1,7 +1,8 @@
 """What the pipeline keeps in memory follows the rows, and a change that comes in between is never lost."""
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import cast
 
 from hsmvault.model import builtin_roles
 from hsmvault.model.containers import ContainerKind
@@ -93,3 +94,51 @@ async def test_assignments_and_states_are_those_of_the_rows(database: Database) 
     assert await assignments.assignments_of([machine.object_id]) == []
     state = await states.state(tenant.id, machine.object_id)
     assert state is not None and not state.enabled
+
+
+@dataclass
+class Counted:
+    """A database that counts its readings."""
+
+    database: Database
+    readings: int = 0
+
+    def read(self) -> object:
+        self.readings += 1
+        return self.database.read()
+
+
+async def test_names_that_are_none_cost_one_reading_for_all_and_no_memory(database: Database) -> None:  # noqa: F811  # the fixture
+    counted = Counted(database)
+    cache = ContainerCache(cast(Database, counted))
+    found = await asyncio.gather(*(cache.find(ContainerKind.VAULT, f"x{number}") for number in range(20_000)))
+    assert set(found) == {None}
+    assert counted.readings == 1
+    assert len(cache._found._entries) == 0
+    for _ in range(3):
+        assert await cache.find(ContainerKind.VAULT, VAULT.name) == VAULT
+    assert counted.readings == 2
+
+
+async def test_a_container_that_is_made_is_found_after_the_news_of_it(database: Database) -> None:  # noqa: F811  # the fixture
+    cache = ContainerCache(database)
+    assert await cache.find(ContainerKind.VAULT, "made-later") is None
+    made = replace(VAULT, id="11111111-0000-0000-0000-0000000000ff", name="made-later")
+    async with database.write() as tx:
+        await containers.insert(tx, made)
+    cache.forget("made-later")
+    assert await cache.find(ContainerKind.VAULT, "made-later") == made
+    assert await cache.find(ContainerKind.POOL, "made-later") is None
+
+
+async def test_names_that_were_read_while_a_container_was_made_are_not_kept(database: Database) -> None:  # noqa: F811  # the fixture
+    cache = ContainerCache(database)
+    early = asyncio.create_task(cache.find(ContainerKind.VAULT, "made-later"))
+    await asyncio.sleep(0)  # it has begun to read
+    made = replace(VAULT, id="11111111-0000-0000-0000-0000000000ff", name="made-later")
+    async with database.write() as tx:
+        await containers.insert(tx, made)
+    cache.forget("made-later")
+    assert await cache.find(ContainerKind.VAULT, "made-later") == made
+    await early
+    assert await cache.find(ContainerKind.VAULT, "made-later") == made

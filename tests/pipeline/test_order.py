@@ -221,7 +221,7 @@ async def test_refusals_before_the_operation_are_recorded_too(running: Running) 
     ]
     assert found == [
         ("Authentication", "Unauthorized", 401, False),
-        ("KeyGet", "Forbidden", 403, False),
+        ("KeyGet", "Forbidden", 403, True),  # by the firewall: the token was good
         ("Authentication", "Unauthorized", 401, False),
         ("KeyGet", "Forbidden", 403, True),
         ("Unknown", "OK", 200, True),

@@ -21,6 +21,7 @@ from tests.pipeline.world import (
     RESOURCE,
     TENANT,
     VAULT,
+    KeysOfTest,
     World,
     ec_key,
     rsa_key,
@@ -143,3 +144,32 @@ async def test_the_embedded_issuer_is_not_what_an_outside_one_says_it_is(world: 
     with pytest.raises(Unauthorized, match="AKV10044"):
         await world.identify(world.token())
     assert (await refusal(world, aud=RESOURCE)).startswith("AKV10022")
+
+
+async def test_its_tokens_are_proved_anew_every_hour_because_nobody_tells_of_a_withdrawn_key(
+    world: World, jwks: Path
+) -> None:
+    trust(world, jwks)
+    token = world.token(world.claims(iss=ISS, aud="api://keys", exp=int(world.clock.now()) + 86_400))
+    assert await world.identify(token)
+    issuer = world.authentication._issuers.find(ISS)
+    withdrawn = KeysOfTest({})
+    object.__setattr__(issuer, "keys", withdrawn)
+    world.clock.move(3599)
+    assert await world.identify(token)
+    assert withdrawn.asked == []
+    world.clock.jump(-7200)  # it goes by the monotonic clock
+    world.clock.move(1)
+    world.clock.jump(7200)
+    with pytest.raises(Unauthorized, match="AKV10046"):
+        await world.identify(token)
+    with pytest.raises(Unauthorized, match="AKV10046"):
+        await world.identify(token)
+
+
+async def test_the_tokens_of_the_embedded_issuer_are_proved_once(world: World) -> None:
+    token = world.token(world.claims(exp=int(world.clock.now()) + 86_400))
+    assert await world.identify(token)
+    world.clock.move(7200)
+    assert await world.identify(token)
+    assert world.keys.asked == ["k1"]

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hsmvault.errors import Unauthorized
+from hsmvault.pipeline.issuers import VerificationKey
 from tests.pipeline.world import (
     APPLICATION_ID,
     GRAPH,
@@ -472,3 +473,21 @@ async def test_forgetting_proves_every_token_anew(world: World) -> None:
 async def test_what_a_refusal_shows_of_a_claim_is_short_and_printable(world: World) -> None:
     message = await refusal(world, world.token(world.claims(aud="x\r\n\x1b[31m" + "y" * 1000)))
     assert message.isprintable() and len(message) < 400
+
+
+async def test_what_was_proved_while_the_keys_changed_is_used_once_and_not_kept(world: World) -> None:
+    token, find = world.token(), world.keys.find
+    asked: list[str] = []
+
+    async def changing(kid: str) -> VerificationKey | None:
+        asked.append(kid)
+        key = await find(kid)
+        if len(asked) == 1:
+            world.authentication.forget()  # the news comes while the old key is in hand
+            world.keys.keys.clear()
+        return key
+
+    world.keys.find = changing  # type: ignore[method-assign]  # only here
+    assert await world.identify(token)
+    assert (await refusal(world, token)).startswith("AKV10046")
+    assert asked == ["k1", "k1"]

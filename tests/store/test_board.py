@@ -1,5 +1,6 @@
 """What one worker commits, another of the same node knows before its next request."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -94,3 +95,81 @@ async def test_an_id_that_the_database_never_had_is_asked_for_once(tmp_path: Pat
 def test_a_board_that_cannot_be_made_is_refused_with_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="cannot be used"):
         ChangeBoard(tmp_path / "missing" / "board", 0, 2)
+
+
+class Gated:
+    """The feed's readings, held back until the gate is open. Nothing else is changed."""
+
+    def __init__(self, feed: ChangeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun = 0
+        self.gate = asyncio.Event()
+        self.read = feed._read
+        monkeypatch.setattr(feed, "_read", self)
+
+    async def __call__(self) -> None:
+        self.begun += 1
+        await self.gate.wait()
+        await self.read()
+
+
+async def test_all_who_find_themselves_behind_share_one_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with worker(tmp_path, 0) as (one, _, _), worker(tmp_path, 1) as (_, feed, heard):
+        gated = Gated(feed, monkeypatch)
+        await change(one, "k1")
+        first = [asyncio.create_task(feed.catch_up()) for _ in range(100)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert gated.begun == 1
+        await change(one, "k2")  # the reading in hand may have come too early for it
+        later = [asyncio.create_task(feed.catch_up()) for _ in range(100)]
+        gated.gate.set()
+        await asyncio.gather(*first, *later)
+        assert gated.begun <= 2
+        assert heard == ["k1", "k2"]
+        assert not feed.is_behind()
+
+
+async def test_who_sees_a_newer_change_does_not_take_an_older_reading_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with worker(tmp_path, 0) as (one, _, _), worker(tmp_path, 1) as (_, feed, _):
+        begun, gates = [asyncio.Event(), asyncio.Event()], [asyncio.Event(), asyncio.Event()]
+        count = iter(range(2))
+
+        async def read() -> None:  # a reading that sees nothing: that of a snapshot before the commit
+            number = next(count)
+            begun[number].set()
+            await gates[number].wait()
+
+        monkeypatch.setattr(feed, "_read", read)
+        await change(one, "k1")
+        early = asyncio.create_task(feed.catch_up())
+        await begun[0].wait()
+        await change(one, "k2")
+        late = asyncio.create_task(feed.catch_up())
+        gates[0].set()
+        await early
+        await begun[1].wait()
+        assert not late.done()
+        gates[1].set()
+        await late
+
+
+async def test_a_database_that_does_not_answer_holds_nobody_longer_than_the_bound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with worker(tmp_path, 0) as (one, _, _), worker(tmp_path, 1) as (other, feed, _):
+        forgotten: list[None] = []
+        feed.subscribe_all(lambda: forgotten.append(None))
+        monkeypatch.setattr(feed, "_longest_wait_seconds", 0.01)
+        Gated(feed, monkeypatch)
+        await change(one, "k1")
+        await feed.catch_up()
+        assert feed.is_behind()
+        assert forgotten == []
+        assert isinstance(other.clock, MovedClock)
+        other.clock.move(1.5)
+        await feed.catch_up()
+        assert forgotten == [None]  # for so long nobody knows what is true

@@ -51,3 +51,13 @@ def test_labels_are_escaped() -> None:
 def test_a_child_has_a_value_for_every_label() -> None:
     with pytest.raises(ValueError, match="labels"):
         Metrics().requests.child("KeySign")
+
+
+def test_a_counter_may_be_asked_at_collection() -> None:
+    metrics = Metrics()
+    looked_up = [1, 2]
+    metrics.cache.child("keys", "hit").read = lambda: len(looked_up)
+    name = ("hsmvault_cache_lookups_total", (("cache", "keys"), ("result", "hit"), ("worker", "0")))
+    assert parsed(metrics)[name] == 2
+    looked_up.append(3)
+    assert parsed(metrics)[name] == 3

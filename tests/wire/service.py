@@ -1,7 +1,8 @@
 """A worker in the test's own process: real sockets, real database, soft keys, an issuer whose keys the test holds.
 
 Vaults: `dev` (RBAC), `empty` (RBAC, nobody may anything), `blocked` (its firewall lets nobody in), `policies` (access
-policies), `protected` (purge protection), `theirs` (of the other tenant). The clock stands still until a test moves it.
+policies), `protected` (purge protection), `theirs` (of the other tenant),
+`hardware` (takes no soft keys). The clock stands still until a test moves it.
 """
 
 import asyncio
@@ -66,6 +67,7 @@ VAULTS = {
             },
             "protected": {"retention": Retention(7, purge_protection=True)},
             "theirs": {"tenant_id": OTHER_TENANT},
+            "hardware": {"software_keys": False},
         }.items(),
         start=1,
     )
@@ -210,7 +212,7 @@ async def serving(
     async with database.write() as tx:
         for vault in VAULTS.values():
             await containers.insert(tx, vault)
-    lanes: list[Lane[None]] = [Lane(name, None, limit=100) for name in ("soft", "generation", "checks")]
+    lanes: list[Lane[None]] = [Lane(name, None, limit=100) for name in ("soft", "generation", "checks", "verification")]
     audit = AuditLog(audit_directory, "0", service.clock)
     service.audit_path = audit_directory / "audit-0-000001.jsonl"
     ring = KeyRing(SoftwareSystemKey())
@@ -222,7 +224,7 @@ async def serving(
     feed.subscribe("key", cache.forget)
     keys = Keys(database, custodians, cache, lanes[2], service.clock, identifiers, intents)
     backups = KeyBackups(database, custodians, ring, {}, service.clock, identifiers)
-    handlers = KeyHandlers(keys, KeyOperations(cache, service.clock), backups, SkipTokens(sealer))
+    handlers = KeyHandlers(keys, KeyOperations(cache, service.clock, lanes[3]), backups, SkipTokens(sealer))
     pipeline = Pipeline(
         service.authentication, Authorization(service.assignments), audit, service.clock, failures.status_of
     )

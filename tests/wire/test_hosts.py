@@ -75,6 +75,14 @@ def test_port_443_is_not_shown() -> None:
     assert Hosts("keys.example", 443).find("a.vault.keys.example:443") == found
 
 
+def test_strange_headers_do_not_keep_ours_from_being_read_once() -> None:
+    hosts = Hosts("keys.example", 8443)
+    for number in range(30_000):
+        hosts.find(f"x{number}.vault.keys.example")
+    assert hosts.find("a.vault.keys.example") is hosts.find("a.vault.keys.example")
+    assert hosts._read.cache_info().currsize <= 10_000
+
+
 # on the wire
 
 
@@ -150,10 +158,11 @@ async def test_a_vault_that_is_not_there_is_404_and_says_nothing_of_others(servi
 
 
 async def test_health_is_answered_on_every_host_without_a_token_and_nothing_else_is(service: Service) -> None:
-    for host in ("dev.vault.localhost:8443", "login.localhost", "127.0.0.1:8443", "[::1]", "localhost", "10.0.0.7"):
-        answer = await service.ask("GET", "/healthstatus?", host=host, token=None)
-        (answer,) = await service.raw(service.request("GET", "/healthstatus", host=host, token=None))
-        assert (answer.status, answer.body) == (200, b"{}")
+    for host in ("dev.vault.localhost:8443", "login.localhost", "127.0.0.1:8443", "[::1]", "localhost", "10.0.0.7",
+                 "10.0.0.7:1", "dev.vault.localhost:443", "a.b.vault.localhost", "balancer_1:80"):  # fmt: skip
+        for target in ("/healthstatus", "/healthstatus?", "/healthstatus?x=1", "/healthstatus?api-version=7.4"):
+            (answer,) = await service.raw(service.request("GET", target, host=host, token=None))
+            assert (answer.status, answer.body) == (200, b"{}")
     assert (await service.ask("POST", "/healthstatus", {}, token=None)).status == 401
     assert (await service.ask("GET", "/keys", host="127.0.0.1", token="x")).status == 400
 

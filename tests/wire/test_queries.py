@@ -113,8 +113,9 @@ def test_no_query_is_an_accident(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["0", "26", "-1", "+5", "5.0", "x", " 5", "5 ", "٥", "1e1", "99999999999999999999", "0x5"]
-)
+    "text", ["0", "26", "-1", "+5", "5.0", "x", " 5", "5 ", "٥", "1e1", "99999999999999999999", "0x5", "05", "025",
+             "000000005", "0000000059", "00000001" + "0" * 5000, "5" * 5000]
+)  # fmt: skip
 def test_a_page_has_1_to_25_values(text: str) -> None:
     with pytest.raises(BadRequest) as caught:
         page_size({"maxresults": text})

@@ -79,6 +79,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("superseded_at IS NULL"),
     )
     op.create_table(
+        "intents",
+        sa.Column("id", text(), nullable=False),
+        sa.Column("kind", text(), nullable=False),
+        sa.Column("owner", text(), nullable=False),
+        sa.Column("created", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name="pk_intents"),
+    )
+    op.create_table(
         "leases",
         sa.Column("job", text(), nullable=False),
         sa.Column("owner", text(), nullable=False),

@@ -1,0 +1,77 @@
+"""Token and database agree again after a crash: at start, under the lock of the data directory, before any worker.
+
+Only what left-over intents of this very node name is destroyed, and only when no row has it. An object that nobody
+planned may belong to somebody else, or to a database that was lost: it is reported and left alone. So is everything as
+long as one row's reference cannot be read. That a search finds nothing is never taken for absence (remove() asks the
+token to prove that it is well), and a row without its object is reported: the key cannot be used.
+"""
+
+import logging
+
+from hsmvault.clock import Identifiers
+from hsmvault.config import Settings
+from hsmvault.config.files import write_private
+from hsmvault.config.layout import Layout
+from hsmvault.custody.intents import Intents
+from hsmvault.custody.protocols import CustodyClass
+from hsmvault.custody.reference import decode_resident
+from hsmvault.custody.resident import ResidentCustodian
+from hsmvault.errors import ConfigurationError, RequestError
+from hsmvault.store import keys, login_keys
+from hsmvault.store.database import Database
+
+LOG = logging.getLogger("hsmvault.reconciliation")
+
+
+def node_id(layout: Layout, identifiers: Identifiers) -> str:
+    """The owner of this node's intents: made at the first start, and kept beside the database, not in it, so that a
+    database that is restored or shared does not make another node's intents ours. Raises ConfigurationError.
+    """
+    path = layout.node
+    try:
+        if not path.exists():
+            write_private(path, f"{identifiers.guid()}\n".encode("ascii"))
+        found = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeError) as error:
+        raise ConfigurationError(f"{path} cannot be read or written: it names this node.") from error
+    if not found:
+        raise ConfigurationError(f"{path} is empty; restore it, or remove it to make this a new node.")
+    return found
+
+
+async def claimed_objects(database: Database) -> set[bytes]:
+    """CKA_IDs of the objects that rows have. Raises Unavailable when the reference of a row cannot be read."""
+    resident = CustodyClass.RESIDENT.value
+    async with database.read() as tx:
+        references = await keys.references(tx, resident)
+        references += [row.reference for row in await login_keys.list_all(tx) if row.custody == resident]
+    return {decode_resident(reference).token_id for reference in references}
+
+
+async def is_needed(settings: Settings, database: Database, intents: Intents) -> bool:
+    """Whether this installation has anything to do with resident keys; without, no token is asked."""
+    if settings.custody.hard == CustodyClass.RESIDENT.value or await intents.left_over():
+        return True
+    async with database.read() as tx:
+        return bool(await keys.references(tx, CustodyClass.RESIDENT.value))
+
+
+async def reconcile(database: Database, custodian: ResidentCustodian, intents: Intents) -> None:
+    """Nothing in here stops a start: what cannot be done now is logged, and the next start's."""
+    try:
+        claimed = await claimed_objects(database)
+        for intent in await intents.left_over():
+            object_id = bytes.fromhex(intent.id)
+            if object_id in claimed:
+                await intents.settle(object_id)
+            else:
+                found = await custodian.remove(object_id)
+                LOG.warning("an interrupted %s was undone (object %s, found: %s)", intent.kind, intent.id, found)
+        there = set(await custodian.objects())
+    except RequestError as error:
+        LOG.error("the token could not be compared with the database: %s", error.detail or error)
+        return
+    if unplanned := sorted(one.hex() for one in there - claimed):
+        LOG.warning("%d keys in the token have no row; they are left alone", len(unplanned), extra={"ids": unplanned})
+    if missing := sorted(one.hex() for one in claimed - there):
+        LOG.error("the token does not show the objects of %d keys", len(missing), extra={"ids": missing})

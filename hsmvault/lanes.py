@@ -24,6 +24,7 @@ Result = TypeVar("Result")
 
 _BATCH_SECONDS = 0.001  # results wait at most about this long for company: half an RSA-2048 signature
 
+
 class _Job(NamedTuple):
     future: "asyncio.Future[Any]"
     work: Callable[[Any], Any]

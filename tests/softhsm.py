@@ -7,6 +7,7 @@ load it with `with soft_token.loaded() as module`, and leave nothing running beh
 HSMVAULT_TEST_MODULE names another build of SoftHSM.
 """
 
+import asyncio
 import os
 import shutil
 import tempfile
@@ -98,6 +99,15 @@ class SoftToken:
         with self.loaded() as module:
             async with self.started(module) as token:
                 yield World([token], RandomIdentifiers())
+
+
+async def until_back(token: Token, generation: int) -> None:
+    """Wait for a generation after this one, at most ten seconds."""
+    async with asyncio.timeout(10):
+        while token.generation <= generation:
+            if token._task is not None and not token._task.done():
+                await asyncio.wait({token._task})
+            await asyncio.sleep(0)
 
 
 def _fail(reason: str) -> None:

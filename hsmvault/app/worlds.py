@@ -83,7 +83,7 @@ def profile_of(settings: Settings) -> Profile:
 
 
 def module_of(settings: Settings) -> Module:
-    return load_module(str(settings.hsm.module), profile_of(settings))
+    return load_module(str(settings.hsm.module), profile_of(settings), settings.layout.module_lock)
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from hsmvault.cli.application import Load, load
@@ -11,7 +12,7 @@ from hsmvault.cli.environment import export_lines
 from hsmvault.cli.hardening import set_module_environment
 from hsmvault.cli.listeners import bind
 from hsmvault.cli.serve import security_officer_pin, user_pin
-from hsmvault.config import Layout, Settings, read_settings
+from hsmvault.config import Checked, Layout, Settings, read_settings
 from hsmvault.config.rules import missing_for_serve
 from hsmvault.config.tls import server_context
 from hsmvault.errors import ConfigurationError, DirectoryInUse, OperatorError, PortTaken
@@ -66,7 +67,9 @@ def check(path: Path, load_application: Load = load) -> int:
             pin = user_pin(settings)
         except ConfigurationError as error:
             found.append(error)
-    found += asyncio.run(_check(settings, pin, load_application))
+    checked = asyncio.run(_check(settings, pin, load_application))
+    _print_all(checked.notes)
+    found += checked.refusals
     for refusal in found:
         print(f"refused: {refusal}")
     if found:
@@ -75,8 +78,8 @@ def check(path: Path, load_application: Load = load) -> int:
     return 0
 
 
-async def _check(settings: Settings, pin: Pin | None, load_application: Load) -> list[OperatorError]:
-    return list(await load_application().check(settings, pin))
+async def _check(settings: Settings, pin: Pin | None, load_application: Load) -> Checked:
+    return await load_application().check(settings, pin)
 
 
 def _check_tls(settings: Settings) -> list[OperatorError]:
@@ -118,6 +121,6 @@ def verify_audit() -> int:
     )
 
 
-def _print_all(sentences: list[str]) -> None:
+def _print_all(sentences: Sequence[str]) -> None:
     for sentence in sentences:
         print(sentence)

@@ -3,8 +3,7 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
-from hsmvault.config import Control, Listeners, Prepared, Settings, WorkerSettings
-from hsmvault.errors import OperatorError
+from hsmvault.config import Checked, Control, Listeners, Prepared, Settings, WorkerSettings
 from hsmvault.hsm.pin import Pin
 
 
@@ -21,7 +20,8 @@ class Application(Protocol):
     def run_worker(self, settings: WorkerSettings, pin: Pin, listeners: Listeners, control: Control) -> Awaitable[int]:
         """Serve until control says stop; runs in the loop of a worker process. Returns the exit code.
 
-        Raises OperatorError: HsmRefusal and DatabaseRefusal end the whole instance with their exit codes.
+        Raises OperatorError, which ends the whole instance with its exit code before it was ready; later another
+        worker is tried after a pause, except behind PinRefused.
         """
         ...
 
@@ -33,9 +33,9 @@ class Application(Protocol):
         """`hsmvault migrate`. Returns sentences for the terminal."""
         ...
 
-    def check(self, settings: Settings, pin: Pin | None) -> Awaitable[Sequence[OperatorError]]:
+    def check(self, settings: Settings, pin: Pin | None) -> Awaitable[Checked]:
         """`hsmvault check`: what a start would be refused for, found without changing anything. With a PIN, one
-        attempt."""
+        attempt, and the token's self-test as lines for the terminal."""
         ...
 
 

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from hsmvault.cli.files import write_private
 from hsmvault.clock import Clock
 from hsmvault.config import Layout, Names
+from hsmvault.config.files import write_private
 
 _CA_DAYS = 3653
 _SERVER_DAYS = 397  # what strict clients accept at most

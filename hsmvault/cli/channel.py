@@ -49,10 +49,11 @@ class Collected(msgspec.Struct, frozen=True, tag=True):
 
 
 class Failed(msgspec.Struct, frozen=True, tag=True):
-    """The worker leaves on purpose: an OperatorError's exit code and sentence."""
+    """The worker leaves on purpose: an OperatorError's exit code and sentence. pin_refused: nobody may try again."""
 
     exit_code: int
     sentence: str
+    pin_refused: bool = False
 
 
 ToWorker = Start | Stop | Collect

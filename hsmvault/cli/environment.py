@@ -5,8 +5,8 @@ import re
 import shlex
 from collections.abc import Mapping
 
-from hsmvault.cli.files import write_private
 from hsmvault.config import Layout, Prepared, Settings
+from hsmvault.config.files import write_private
 from hsmvault.errors import ConfigurationError
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

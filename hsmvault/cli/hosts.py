@@ -18,6 +18,8 @@ HOSTS_FILE = Path("/etc/hosts")
 _ADDRESSES = ("127.0.0.1", "::1")
 _NAMES_A_LINE = 5  # musl reads lines up to 512 characters
 _LOOKUP_SECONDS = 2.0  # a resolver without a network would take much longer
+_LOCK_SECONDS = 3.0  # another instance needs milliseconds; who holds the lock for longer is not one of ours
+_LOCK_POLL_SECONDS = 0.02
 
 
 def unresolved(hosts: Sequence[str], resolve: Callable[[str], bool] | None = None) -> list[str]:
@@ -57,12 +59,15 @@ def host_lines(hosts: Sequence[str]) -> list[str]:
     return [f"{address} {' '.join(group)}" for address in _ADDRESSES for group in groups]
 
 
-def add_block(hosts: Sequence[str], owner: Path, path: Path = HOSTS_FILE) -> bool:
+def add_block(
+    hosts: Sequence[str], owner: Path, path: Path = HOSTS_FILE, *, lock_seconds: float = _LOCK_SECONDS
+) -> bool:
     """Put these, and those already in it, into the block of this owner (a data directory). Everything else stays as
-    it is, byte by byte. Returns False when the file may not be written.
+    it is, byte by byte. Returns False when the file may not be written, or when somebody else holds the lock of its
+    directory for lock_seconds.
     """
     try:
-        with _locked(path.parent):
+        with _locked(path.parent, lock_seconds):
             before = path.read_bytes()
             after = with_block(before.decode("utf-8", "surrogateescape"), hosts, owner).encode(
                 "utf-8", "surrogateescape"
@@ -115,14 +120,29 @@ def _write(path: Path, content: bytes) -> None:
 
 
 @contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """One instance at a time. The lock is on the directory, because the file itself is replaced."""
+def _locked(directory: Path, seconds: float) -> Iterator[None]:
+    """One instance at a time. The lock is on the directory, because the file itself is replaced.
+
+    Raises BlockingIOError when it cannot be had in time: anybody who may read the directory can hold it.
+    """
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _lock(descriptor, time.monotonic() + seconds)
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_LOCK_POLL_SECONDS)
+        else:
+            return
 
 
 def _resolves_to_loopback(host: str) -> bool:

@@ -3,6 +3,7 @@
 import argparse
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -41,7 +42,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
 
 
+def _end_quietly() -> None:
+    """SIGTERM before the supervisor's loop handles it is a stop, too: exit code 0."""
+
+    def leave(_number: int, _frame: object) -> None:
+        raise SystemExit(0)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
 def _dev(options: argparse.Namespace) -> int:
+    _end_quietly()
     from hsmvault.cli.dev import DevOptions, run_dev
     from hsmvault.cli.hosts import HOSTS_FILE
 
@@ -58,6 +69,7 @@ def _dev(options: argparse.Namespace) -> int:
 
 
 def _serve(options: argparse.Namespace) -> int:
+    _end_quietly()
     from hsmvault.cli.serve import run_serve
 
     return run_serve(options.config)

@@ -7,7 +7,7 @@ import stat
 import sys
 from pathlib import Path
 
-from hsmvault.cli.files import write_private
+from hsmvault.config.files import write_private
 from hsmvault.errors import ConfigurationError
 from hsmvault.hsm.pin import Pin
 

@@ -5,8 +5,10 @@
                                                             └── a worker dies: replace ◀──┘
 
 It serves nothing itself but metrics, loads no PKCS#11 module after prepare, and so has little to die of. Workers are
-new processes, never forks: a module does not survive fork. A worker that says that the HSM (3) or the database (4)
-refuses ends the instance: a PIN is not tried again.
+new processes, never forks: a module does not survive fork. Before all were ready, a worker that is refused by its
+configuration (2), the HSM (3) or the database (4) ends the instance. Once the instance has served, what refuses a
+replacement may pass (a locked database, a token that is away): another one is tried after a pause. A refused PIN ends
+the instance at any time: it is not tried again.
 """
 
 import asyncio
@@ -18,6 +20,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from hsmvault.cli import channel
 from hsmvault.cli.listeners import Bound
@@ -100,11 +103,9 @@ class Supervisor:
         try:
             for index in range(self._count):
                 self._workers[index] = await self._spawn(index)
-            self._preparing = True
-            prepared = await self._hooks.prepare()
-            self._preparing = False
+            prepared = await self._prepare()
             if not self._stopping.is_set():
-                keepers = [asyncio.create_task(self._keep(index)) for index in range(self._count)]
+                keepers = [asyncio.create_task(self._look_after(index)) for index in range(self._count)]
                 await self._hooks.prepared(prepared)
                 await self._either(self._ready, self._stopping)
             if not self._stopping.is_set():
@@ -113,10 +114,11 @@ class Supervisor:
                 await self._stopping.wait()
         finally:
             self._stopping.set()
-            self._hooks.stopping()
-            await self._end_workers()
-            for keeper in keepers:
-                await keeper
+            try:
+                self._hooks.stopping()
+            finally:
+                await self._end_workers()
+                await asyncio.gather(*keepers)
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.remove_signal_handler(number)
         if self._refusal is not None:
@@ -147,11 +149,26 @@ class Supervisor:
 
     # Starting, watching, replacing
 
+    async def _prepare(self) -> Prepared:
+        """Preparation is not ours to interrupt, but one that hangs in a module does not hold up a stop."""
+        self._preparing = True
+        preparing = asyncio.ensure_future(self._hooks.prepare())
+        stopping = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((preparing, stopping), return_when=asyncio.FIRST_COMPLETED)
+        if not preparing.done():
+            await asyncio.wait((preparing,), timeout=self._plan.settings.server.stop_seconds)
+        if not preparing.done():
+            LOG.error("preparation does not come to its end: leaving without it")
+            self._leave()
+        stopping.cancel()
+        self._preparing = False
+        return preparing.result()
+
     async def _spawn(self, index: int) -> _Worker:
         """A new process that imports and then waits for its settings."""
         bound = self._plan.bound
-        ours, theirs = channel.pair()
         inherited = [one.fileno() for one in (*bound.main[index], *bound.identity[index])]
+        ours, theirs = channel.pair()
         try:
             process = await asyncio.create_subprocess_exec(
                 *self._plan.command,
@@ -159,9 +176,12 @@ class Supervisor:
                 stdin=asyncio.subprocess.DEVNULL,
                 pass_fds=(theirs.fileno(), self._plan.lock, *inherited),
             )
+            reader, writer = await asyncio.open_unix_connection(sock=ours)
+        except BaseException:
+            ours.close()  # a process that was started all the same sees the end of its line, and leaves
+            raise
         finally:
             theirs.close()
-        reader, writer = await asyncio.open_unix_connection(sock=ours)
         self._started.child(str(index)).value += 1
         self._starts[index] += 1
         return _Worker(process, reader, writer, time.monotonic())
@@ -179,6 +199,15 @@ class Supervisor:
         )
         worker.is_told = True
         worker.writer.write(channel.frame(channel.Start(settings, self._plan.pin.reveal(), os.getpid())))
+
+    async def _look_after(self, index: int) -> None:
+        """Raises nothing: an instance with a worker that nobody keeps alive would look well and not be it."""
+        try:
+            await self._keep(index)
+        except Exception:
+            LOG.exception("nobody looks after a worker any more: the instance ends", extra={"worker": index})
+            self._refusal = self._refusal or OperatorError("The supervisor failed; the log above says why.")
+            self._stopping.set()
 
     async def _keep(self, index: int) -> None:
         """Keep the worker of this index alive until we stop."""
@@ -201,17 +230,33 @@ class Supervisor:
             young_deaths = young_deaths + 1 if died_young else 1
             pause = min(_LONGEST_PAUSE, pause * 2 or _FIRST_PAUSE) if died_young and young_deaths > 1 else 0.0
             LOG.error("a worker died and is replaced", extra={"worker": index, "exit_code": code, "pause": pause})
+            await self._replace(index, pause)
+
+    async def _replace(self, index: int, pause: float) -> None:
+        """Start another worker of this index, as soon as the machine allows it; returns when we stop, too."""
+        while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause or 0.001)
-            if not self._stopping.is_set():
+            if self._stopping.is_set():
+                return
+            try:
                 self._workers[index] = await self._spawn(index)
+            except (OSError, RuntimeError) as error:  # no process, descriptor, memory or (RuntimeError) thread left
+                pause = min(_LONGEST_PAUSE, pause * 2 or _FIRST_PAUSE)
+                LOG.error("a worker cannot be started: %s", error, extra={"worker": index, "pause": pause})
+            else:
+                return
 
     def _refuse(self, worker: _Worker, code: int, young_deaths: int) -> bool:
         """Whether this death ends the instance, and with what."""
         sentence = worker.failed.sentence if worker.failed else f"A worker ended with exit code {code}."
-        if code in _FINAL:
+        if worker.failed and worker.failed.pin_refused:
+            self._refusal = self._refusal or HsmRefusal(sentence)
+        elif self._ready.is_set():
+            return False
+        elif code in _FINAL:
             self._refusal = self._refusal or _FINAL[code](sentence)
-        elif not self._ready.is_set() and (worker.failed or young_deaths + 1 >= _CHILDHOOD_DEATHS):
+        elif worker.failed or young_deaths + 1 >= _CHILDHOOD_DEATHS:
             self._refusal = self._refusal or OperatorError(
                 sentence if worker.failed else f"Workers do not start: {_death(code)}; the log above says why."
             )
@@ -264,10 +309,16 @@ class Supervisor:
         if self._stopping.is_set():
             LOG.warning("second signal: ending at once")
             self._kill()
-            if self._preparing:  # which is not ours to interrupt; it leaves nothing that a start cannot take up
-                self._hooks.stopping()
-                os._exit(0)
+            if self._preparing:
+                self._leave()
         self._stopping.set()
+
+    def _leave(self) -> NoReturn:
+        """In the middle of preparation, which leaves nothing that the next start cannot take up."""
+        self._kill()
+        self._hooks.stopping()
+        logging.shutdown()
+        os._exit(0)
 
     def _kill(self) -> None:
         for worker in self._workers.values():

@@ -16,6 +16,7 @@ from hsmvault.cli.application import Application, Load
 from hsmvault.cli.hardening import die_with, harden, set_module_environment
 from hsmvault.config import Listeners, WorkerSettings
 from hsmvault.errors import ConfigurationError, OperatorError
+from hsmvault.hsm.module import PinRefused
 from hsmvault.hsm.pin import Pin
 from hsmvault.telemetry import Metrics, configure_logs
 
@@ -57,7 +58,7 @@ async def _work(application: Application, settings: WorkerSettings, pin: Pin, li
         return 0  # told to stop before it was ready
     except OperatorError as error:
         LOG.error("%s", error, exc_info=error)
-        control.send(channel.Failed(error.exit_code, str(error)))
+        control.send(channel.Failed(error.exit_code, str(error), isinstance(error, PinRefused)))
         return error.exit_code
     except Exception:
         LOG.exception("the worker failed")

@@ -19,6 +19,11 @@ class Layout:
         return self.data_dir / "node"
 
     @property
+    def module_lock(self) -> Path:
+        """Locked while a process of this instance initialises the PKCS#11 module or logs in."""
+        return self.data_dir / "module.lock"
+
+    @property
     def environment(self) -> Path:
         return self.data_dir / "dev.env"
 

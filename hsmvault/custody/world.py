@@ -15,7 +15,6 @@ from hsmvault.hsm.returncodes import StaleHandle
 from hsmvault.hsm.token import Token
 from hsmvault.hsm.work import WorkSession
 
-MAC_BYTES = 32
 LONGEST_SEALED_BYTES = 4096
 
 
@@ -70,9 +69,6 @@ class World:
             return await self.token().run(lambda work: world_mac(work, purpose, message))
         except StaleHandle as error:
             raise _unreachable("MAC key") from error
-
-    async def verify_mac(self, purpose: str, message: bytes, mac: bytes) -> bool:
-        return same_mac(await self.mac(purpose, message), mac)
 
     async def seal(self, plaintext: bytes, bound_to: bytes) -> bytes:
         """See SystemKey. The IV is 96 random bits for each call (SP 800-38D, 8.2.2)."""

@@ -13,7 +13,9 @@ import os
 import string
 import struct
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import pkcs11
@@ -33,6 +35,7 @@ from hsmvault.hsm.raw import (
     ReturnCode,
 )
 from hsmvault.hsm.returncodes import ModuleError, Verdict, describe, judge
+from hsmvault.hsm.turns import alone
 
 _MIXINS = ("SignMixin", "VerifyMixin", "DecryptMixin", "EncryptMixin", "WrapMixin", "UnwrapMixin", "Object")
 
@@ -72,8 +75,10 @@ class Tenant(Protocol):
 class Module:
     """One module in this process. All methods block; none may run in the event loop's thread."""
 
-    def __init__(self, path: str, profile: Profile, functions: RawFunctions) -> None:
+    def __init__(self, path: str, profile: Profile, functions: RawFunctions, lock: Path | None = None) -> None:
+        """lock: see alone()."""
         self.path = path
+        self._lock = lock
         self.profile = profile
         self.raw = functions
         self.epoch = 0
@@ -85,26 +90,36 @@ class Module:
         """Held by the one tenant that opens or closes sessions or initialises the module anew."""
         self._library = _pkcs11.lib.__new__(_pkcs11.lib, path)  # type: ignore[call-arg]  # __cinit__ takes it
 
+    def alone(self) -> AbstractContextManager[None]:
+        """While the module is initialised, or a token looked for and logged in to, no other process of this node does
+        (turns.py). Not to be nested.
+        """
+        return alone(self._lock)
+
     def initialize(self) -> None:
-        """C_Initialize with locking. Raises HsmRefusal when the module cannot lock, or the module's own error."""
+        """C_Initialize with locking, alone. Raises HsmRefusal when it cannot lock, or the module's own error."""
+        with self.alone():
+            self._initialize()
+        self.epoch += 1
+
+    def _initialize(self) -> None:
         if self.profile.initialize == "library":
             self._library.initialize()
-        else:
-            parameters = self.profile.initialize_parameters
-            if parameters is not None:
-                parameters = string.Template(parameters).substitute(os.environ)
-            try:
-                self.raw.initialize(parameters)
-            except ReturnCode as error:
-                if error.code == CKR_CANT_LOCK:
-                    raise HsmRefusal(
-                        f"The PKCS#11 module {self.path} cannot lock; set single_thread in its profile and put "
-                        "p11-kit-proxy in front of it."
-                    ) from error
-                if error.code == CKR_CRYPTOKI_ALREADY_INITIALIZED:
-                    raise HsmRefusal(f"The PKCS#11 module {self.path} is in use in this process.") from error
-                raise
-        self.epoch += 1
+            return
+        parameters = self.profile.initialize_parameters
+        if parameters is not None:
+            parameters = string.Template(parameters).substitute(os.environ)
+        try:
+            self.raw.initialize(parameters)
+        except ReturnCode as error:
+            if error.code == CKR_CANT_LOCK:
+                raise HsmRefusal(
+                    f"The PKCS#11 module {self.path} cannot lock; set single_thread in its profile and put "
+                    "p11-kit-proxy in front of it."
+                ) from error
+            if error.code == CKR_CRYPTOKI_ALREADY_INITIALIZED:
+                raise HsmRefusal(f"The PKCS#11 module {self.path} is in use in this process.") from error
+            raise
 
     def finalize(self) -> None:
         """C_Finalize; every session and handle is dead afterwards. No thread may be inside the module."""
@@ -174,14 +189,17 @@ class Module:
             ) from error
 
 
-def load_module(path: str, profile: Profile) -> Module:
-    """Load and initialise a module. Raises HsmRefusal with one sentence that says what to do."""
+def load_module(path: str, profile: Profile, lock: Path | None = None) -> Module:
+    """Load and initialise a module. lock: a file that the processes of this node share (turns.py).
+
+    Raises HsmRefusal with one sentence that says what to do.
+    """
     assert_internals()
     for name in profile.environment:
         if not os.environ.get(name):
             raise HsmRefusal(f"The PKCS#11 module {path} needs the environment variable {name}; set it.")
     try:
-        module = Module(path, profile, RawFunctions.load(path))
+        module = Module(path, profile, RawFunctions.load(path), lock)
         module.initialize()
     except (OSError, AttributeError) as error:
         raise HsmRefusal(

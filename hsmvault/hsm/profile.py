@@ -51,21 +51,23 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     destroyable: bool = False
     """CKA_DESTROYABLE=0 is honoured."""
     handles_shared: bool = True
-    """A handle found or made in one session is good in all sessions of the process."""
+    """A handle found or made in one session is good in all sessions of the process. Modules of which that is not true
+    are not served yet."""
     aes_gcm: bool = False
     """CKM_AES_GCM works through python-pkcs11; without it the token cannot hold a system key."""
     custody: tuple[Literal["wrapped", "resident"], ...] = ("resident",)
     """Classes of custody that are offered; wrapped needs a world key that can be locked."""
 
     pin_attempts: int = 0
-    """Wrong PINs until the token locks or wipes itself. hsmvault tries once in any case."""
+    """For people, nothing reads it: wrong PINs until the token locks or wipes itself. hsmvault tries one."""
     object_capacity: int = 0
-    """Token objects that the token holds with good speed."""
+    """For people: token objects that the token holds with good speed."""
     session_capacity: int = 0
+    """For people: sessions that it gives. A worker takes work_sessions and three."""
     loaded_keys: int = 4096
     """Working copies of wrapped keys that a worker keeps as session objects (12 kB each on SoftHSM)."""
     replication: str = ""
-    """How a second token gets the same world key, for people."""
+    """For people: how a second token gets the same world key."""
 
     hang_seconds: float = 30.0
     """A call that takes longer hangs: the worker leaves and is replaced."""
@@ -104,6 +106,11 @@ def load_profile(path: Path) -> Profile:
         raise ConfigurationError(f"The module profile {path} is not valid: {error}.") from error
     if profile.work_sessions < 1:
         raise ConfigurationError(f"work_sessions in the module profile {path} must be at least 1.")
+    if not profile.handles_shared:
+        raise ConfigurationError(
+            f"handles_shared = false in the module profile {path} is not supported yet; use a module whose handles are "
+            "good in all sessions."
+        )
     if "wrapped" in profile.custody and not profile.can_lock_world_key:
         raise ConfigurationError(
             f"The module profile {path} offers wrapped custody, which needs unwrap_template, trusted_keys, "

@@ -13,18 +13,23 @@ vanishes, searches find nothing without an error, and still do when it is back, 
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
 from hsmvault.errors import HsmRefusal
 from hsmvault.hsm.module import Module, PinRefused
-from hsmvault.hsm.returncodes import ModuleError, describe
+from hsmvault.hsm.returncodes import ModuleError, Verdict, describe, judge
 from hsmvault.hsm.sessions import Generation, OpenSessions, in_thread
 from hsmvault.hsm.world_keys import WorldMissing
 
 T = TypeVar("T")
 Pause = Callable[[float], Awaitable[None]]
+log = logging.getLogger(__name__)
+
+_START_ATTEMPTS = 5
+_START_PAUSE_SECONDS = 0.05
 
 
 class Hanging(Exception):
@@ -39,6 +44,28 @@ class Climber:
     open: Callable[[], OpenSessions]
     attempt_failed: Callable[[str, float], None]
     pause: Pause
+
+
+async def open_first(climber: Climber, me: object) -> OpenSessions:
+    """The attempt at the start. Raises what opening raises.
+
+    A token that another process writes just now is not there, or half (turns.py). Should the lock not have kept that
+    process away, as between two installations on one token, the module is initialised once more.
+    """
+    module = climber.module
+    async with module.turn:
+        for _ in range(_START_ATTEMPTS - 1):
+            try:
+                return await in_thread("hsm-start", climber.open)
+            except PinRefused:
+                raise
+            except ModuleError as error:
+                if judge(error) not in (Verdict.TOKEN_GONE, Verdict.AMBIGUOUS) or module.tenants != [me]:
+                    raise
+                log.info("the token is not there yet: %s", describe(error))
+                await climber.pause(_START_PAUSE_SECONDS)
+                await in_thread("hsm-start", module.reinitialize)
+        return await in_thread("hsm-start", climber.open)
 
 
 async def relogin(climber: Climber, old: Generation) -> OpenSessions | None:

@@ -35,6 +35,12 @@ class WrongAttributes(HsmvaultError):
     """An object came back with other attributes than were asked for; it was destroyed."""
 
 
+class ModuleMisused(HsmvaultError):
+    """The module says that we called it wrongly (a mechanism or template that it does not serve): a bug or a wrong
+    profile.
+    """
+
+
 _TABLE: dict[type[p11.PKCS11Error], Verdict] = {
     p11.DataInvalid: Verdict.CALLER,
     p11.DataLenRange: Verdict.CALLER,

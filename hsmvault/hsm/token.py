@@ -18,7 +18,7 @@ from hsmvault.errors import BadRequest, CiphertextRefused, HsmRefusal, HsmvaultE
 from hsmvault.hsm import recovery
 from hsmvault.hsm.module import Module, PinRefused, TokenSelector
 from hsmvault.hsm.pin import Pin
-from hsmvault.hsm.returncodes import ModuleError, StaleHandle, Verdict, describe, judge
+from hsmvault.hsm.returncodes import ModuleError, ModuleMisused, StaleHandle, Verdict, describe, judge
 from hsmvault.hsm.sessions import (
     CanaryDied,
     Generation,
@@ -27,15 +27,13 @@ from hsmvault.hsm.sessions import (
     in_thread,
     open_sessions,
 )
-from hsmvault.hsm.work import WorkSession, WorldObjects
+from hsmvault.hsm.work import WorkSession, WorldObjects, replaced
 from hsmvault.hsm.world_keys import WorldIds, WorldMissing
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 _WATCH_SECONDS = 1.0
-_START_ATTEMPTS = 5
-_START_PAUSE_SECONDS = 0.05
 _FAREWELL_SECONDS = 0.25  # between the last answers and the end of the process
 _UNAVAILABLE = "The service is temporarily unavailable. Please retry the request."
 
@@ -78,7 +76,6 @@ class Token:
         self._why_down = "starting"
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.Task[None] | None = None
-        self._taken = asyncio.Event()  # one for each generation: set when the next begins
         self._out = asyncio.Event()  # no thread of ours is inside the module
         self._out.set()
         self._closed = False
@@ -107,7 +104,7 @@ class Token:
         """
         token = cls(module, selector, pin, ids, on_fatal=on_fatal, pause=pause)
         module.tenants.append(token)
-        opening = asyncio.create_task(token._open_first())
+        opening = asyncio.create_task(recovery.open_first(token._climber, token))
         try:
             token._take(await recovery.bounded(asyncio.shield(opening), module.profile.hang_seconds))
         except recovery.Hanging:
@@ -151,18 +148,9 @@ class Token:
         return self._generation.number if self._generation is not None else 0
 
     @property
-    def why_down(self) -> str:
-        """For the operator; empty while the token is up."""
-        return "" if self.is_up else self._why_down
-
-    @property
     def world(self) -> WorldObjects:
         """The world's keys in this generation. Raises Unavailable while the token is down."""
         return self._current().world
-
-    async def next_generation(self) -> None:
-        """Return when the token has come back from its next loss, or from this one."""
-        await self._taken.wait()
 
     def waiting(self) -> int:
         """Jobs in the queues of the work lanes."""
@@ -226,7 +214,7 @@ class Token:
             except HsmvaultError:
                 raise  # ours: the session saw nothing
             except Exception as error:
-                if _replaced(work, error, refusable) and idempotent:
+                if replaced(work, error, refusable) and idempotent:
                     return job(work)
                 raise
 
@@ -331,34 +319,15 @@ class Token:
             log.warning("token %s is back, generation %d", self.selector, self._number)
         return True
 
-    async def _open_first(self) -> OpenSessions:
-        """SoftHSM writes its token's file anew at each login, so that a module which is initialised at that moment, by
-        another worker that starts, finds no token, or half of one (1 to 3 in 100). Then it is initialised once more.
-        """
-        async with self.module.turn:
-            for _ in range(_START_ATTEMPTS - 1):
-                try:
-                    return await in_thread("hsm-start", self._open)
-                except PinRefused:
-                    raise
-                except ModuleError as error:
-                    if judge(error) not in (Verdict.TOKEN_GONE, Verdict.AMBIGUOUS) or self.module.tenants != [self]:
-                        raise
-                    log.info("token %s is not there yet: %s", self.selector, describe(error))
-                    await self._climber.pause(_START_PAUSE_SECONDS)
-                    await in_thread("hsm-start", self.module.reinitialize)
-            return await in_thread("hsm-start", self._open)
-
     def _open(self) -> OpenSessions:
-        return open_sessions(self.module, self.selector, self._pin, self.ids, self._number + 1)
+        with self.module.alone():
+            return open_sessions(self.module, self.selector, self._pin, self.ids, self._number + 1)
 
     def _take(self, sessions: OpenSessions) -> None:
         self._number += 1
         self._out.clear()
         self._retry_after_seconds = 1
         self._generation = Generation(self._number, sessions, self.module)
-        taken, self._taken = self._taken, asyncio.Event()
-        taken.set()
 
     def _attempt_failed(self, why: str, seconds: float) -> None:
         log.warning("token %s does not come back: %s", self.selector, why)
@@ -442,30 +411,6 @@ class Token:
             self._out.set()
         if self in self.module.tenants:
             self.module.tenants.remove(self)
-
-
-class ModuleMisused(HsmvaultError):
-    """The module says that we called it wrongly (a mechanism or template that it does not serve): a bug or a wrong
-    profile.
-    """
-
-
-def _replaced(work: WorkSession, error: Exception, refusable: bool) -> bool:
-    """Whether the session was thrown away for a new one. Runs in the lane's thread.
-
-    Everything but a known, clean answer costs the session; not so a bad ciphertext, which leaves it usable, and not
-    the session that owns loaded keys, whose end is a new generation.
-    """
-    verdict = judge(error)
-    dead = verdict is Verdict.SESSION_DEAD
-    unclean = not isinstance(error, ModuleError) or (verdict is Verdict.AMBIGUOUS and not refusable)
-    if work.keeps_objects or not (dead or unclean):
-        return False
-    try:
-        work.reopen()
-    except ModuleError:
-        return False  # the first error stands; the canary will tell
-    return dead
 
 
 def _nothing(_: WorkSession) -> None:

@@ -16,7 +16,7 @@ import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, _pkcs11, types
 
 from hsmvault.hsm.profile import Profile
-from hsmvault.hsm.returncodes import ModuleError, StaleHandle
+from hsmvault.hsm.returncodes import ModuleError, StaleHandle, Verdict, judge
 
 
 class KeyInSession(Protocol):
@@ -139,3 +139,21 @@ class WorkSession:
             old.close()
         except ModuleError:
             return  # it was dead already
+
+
+def replaced(work: WorkSession, error: Exception, refusable: bool) -> bool:
+    """Whether the session was thrown away for a new one. Runs in the lane's thread.
+
+    Everything but a known, clean answer costs the session; not so a bad ciphertext, which leaves it usable, and not
+    the session that owns loaded keys, whose end is a new generation.
+    """
+    verdict = judge(error)
+    dead = verdict is Verdict.SESSION_DEAD
+    unclean = not isinstance(error, ModuleError) or (verdict is Verdict.AMBIGUOUS and not refusable)
+    if work.keeps_objects or not (dead or unclean):
+        return False
+    try:
+        work.reopen()
+    except ModuleError:
+        return False  # the first error stands; the canary will tell
+    return dead

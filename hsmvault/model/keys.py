@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from hsmvault.model.algorithms import Family, KeySpec
+from hsmvault.model.algorithms import KeySpec
 
 NAME = re.compile(r"[0-9a-zA-Z-]{1,127}", re.ASCII)
 VERSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -49,10 +49,6 @@ class KeyVersion:
     def wire_type(self) -> str:
         """RSA, EC, oct, or the same with -HSM."""
         return self.spec.family.value + ("-HSM" if self.hardware else "")
-
-    @property
-    def is_asymmetric(self) -> bool:
-        return self.spec.family is not Family.OCT
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,10 +34,6 @@ class SystemKeyRow:
     state: str
     created: int
 
-    @property
-    def is_active(self) -> bool:
-        return self.state == ACTIVE
-
 
 ACTIVE = "active"
 RETIRED = "retired"

@@ -6,9 +6,6 @@ from hsmvault.store.database import Transaction
 from hsmvault.store.schema import meta as table
 from hsmvault.store.statements import Statement, same
 
-INSTANCE_ID = "instance-id"
-NODE_ID = "node-id"
-
 _GET = Statement(sa.select(table.c.value).where(same(table.c.name)))
 _INSERT = Statement(sa.insert(table), ["name", "value"])
 _UPDATE = Statement(sa.update(table).where(same(table.c.name)), ["value"])

@@ -10,16 +10,22 @@ to stop, and `done` after one more line). A file `mode` in the data directory ch
 import asyncio
 import ctypes
 import os
+import socket
 import sys
+import threading
 from collections.abc import Sequence
 from pathlib import Path
+
+import msgspec
 
 from hsmvault.cli import worker
 from hsmvault.cli.dev import DevOptions, run_dev
 from hsmvault.cli.instance import Parts
-from hsmvault.config import Control, Listeners, Prepared, Settings, WorkerSettings
-from hsmvault.errors import HsmRefusal, OperatorError
+from hsmvault.config import Checked, Control, Listeners, Prepared, Settings, WorkerSettings
+from hsmvault.errors import DatabaseRefusal, HsmRefusal, OperatorError
+from hsmvault.hsm.module import PinRefused
 from hsmvault.hsm.pin import Pin
+from hsmvault.hsm.sessions import in_thread
 
 
 class StandIn:
@@ -30,6 +36,9 @@ class StandIn:
         if _mode(settings) == "prepare refuses":
             _attempt(settings)
             raise HsmRefusal("The PIN of the token's user is wrong.")
+        if _mode(settings) == "prepare hangs":
+            msgspec.structs.force_setattr(settings.server, "stop_seconds", 0.2)  # the test waits for it
+            await in_thread("hangs", lambda: _hang(settings))
         if _mode(settings) == "prepare is gated":
             await _pass_gate(settings)
         return Prepared(environment={"AZURE_CLIENT_SECRET": "a b"}, hosts=(settings.names.vault_host("dev"),))
@@ -40,6 +49,12 @@ class StandIn:
         if mode == "worker refuses":
             _attempt(settings.settings)
             raise HsmRefusal("The token is not the one that the database knows.")
+        if mode == "pin is refused":
+            _attempt(settings.settings)
+            raise PinRefused("The token refuses the user PIN.")
+        if mode == "database is locked":
+            _attempt(settings.settings)
+            raise DatabaseRefusal("The database is locked by another program.")
         if mode == "worker crashes":
             _attempt(settings.settings)
             os._exit(9)
@@ -72,8 +87,8 @@ class StandIn:
     async def migrate(self, settings: Settings) -> Sequence[str]:
         return ["migrated"]
 
-    async def check(self, settings: Settings, pin: Pin | None) -> Sequence[OperatorError]:
-        return [] if pin else [HsmRefusal("The token was not looked at.")]
+    async def check(self, settings: Settings, pin: Pin | None) -> Checked:
+        return Checked(notes=("passed  a test",)) if pin else Checked((HsmRefusal("The token was not looked at."),))
 
 
 async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stopping: asyncio.Event) -> None:
@@ -97,6 +112,13 @@ async def _pass_gate(settings: Settings) -> None:
     gate, knock = await asyncio.open_unix_connection(settings.layout.data_dir / "gate")
     await gate.read(1)
     knock.close()
+
+
+def _hang(settings: Settings) -> None:
+    """As a module that does not return: knock, and never come back."""
+    with socket.socket(socket.AF_UNIX) as knock:
+        knock.connect(str(settings.layout.data_dir / "gate"))
+        threading.Event().wait()
 
 
 def _assert_hardened() -> None:

@@ -163,7 +163,9 @@ def _configuration(tmp_path: Path, port: int) -> Path:
     file.write_text(
         f'[server]\ndata_dir = "data"\nport = {port}\n'
         'certificate_file = "tls/server.pem"\nkey_file = "tls/server.key"\n'
-        '[hsm]\npin_file = "pin"\nso_pin_file = "so-pin"\n[login]\nenabled = true\n'
+        '[hsm]\npin_file = "pin"\nso_pin_file = "so-pin"\n'
+        '[[issuers]]\nissuer = "https://issuer.example"\njwks_file = "keys.json"\n'
+        'tenant = "11111111-1111-1111-1111-111111111111"\naudiences = { vault = ["https://vault.example"] }\n'
     )
     return file
 
@@ -172,7 +174,9 @@ def test_check_finds_nothing_against_a_good_configuration(
     tmp_path: Path, port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert admin.check(_configuration(tmp_path, port), StandIn) == 0
-    assert "nothing stands against" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "passed  a test\n" in said
+    assert "nothing stands against" in said
     assert not (tmp_path / "data").exists()
 
 
@@ -185,6 +189,19 @@ def test_check_says_in_words_what_would_be_refused(
     assert admin.check(file, StandIn) == 2
     said = capsys.readouterr().out
     assert all(word in said for word in ("server.key_file", "hsm.pin", "token was not looked at"))
+
+
+def test_check_and_serve_refuse_an_embedded_issuer_that_has_no_tenants(
+    tmp_path: Path, port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = _configuration(tmp_path, port)
+    file.write_text(file.read_text() + "[login]\nenabled = true\n")
+    assert admin.check(file, StandIn) == 2
+    assert "login.enabled" in capsys.readouterr().out
+    command = [sys.executable, "-m", "hsmvault", "serve", "--config", str(file)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ended.returncode == 2
+    assert "login.enabled: outside `hsmvault dev`" in ended.stderr
 
 
 def test_init_and_migrate_keep_out_of_a_running_instance(

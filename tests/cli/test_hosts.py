@@ -1,5 +1,7 @@
 """The hosts file, on files of our own: never the machine's."""
 
+import fcntl
+import os
 from pathlib import Path
 
 from hypothesis import given
@@ -49,8 +51,6 @@ def test_a_file_that_cannot_be_replaced_is_written(tmp_path: Path) -> None:
     real.write_text(ORIGINAL)
     mounted.hardlink_to(real)  # the same inode must get the text when replacing fails
     blocked = tmp_path / ".hosts.hsmvault.x"
-    import os
-
     (tmp_path / f".hosts.hsmvault.{os.getpid()}").mkdir()
     assert add_block(HOSTS, tmp_path / "data", mounted)
     assert listed(HOSTS, real)
@@ -60,6 +60,19 @@ def test_a_file_that_cannot_be_replaced_is_written(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there_or_not_ours_is_left_to_the_user(tmp_path: Path) -> None:
     assert not add_block(HOSTS, tmp_path, tmp_path / "none" / "hosts")
     assert not add_block(HOSTS, tmp_path, tmp_path)
+
+
+def test_a_lock_that_somebody_holds_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    path = tmp_path / "hosts"
+    path.write_text(ORIGINAL)
+    holder = os.open(tmp_path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(holder, fcntl.LOCK_SH)
+        assert not add_block(HOSTS, tmp_path / "data", path, lock_seconds=0.05)
+    finally:
+        os.close(holder)
+    assert path.read_text() == ORIGINAL
+    assert add_block(HOSTS, tmp_path / "data", path, lock_seconds=0.05)
 
 
 def test_names_that_resolve_elsewhere_or_not_at_all_are_unresolved() -> None:

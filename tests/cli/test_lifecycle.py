@@ -1,9 +1,12 @@
 """An instance from start to stop: real supervisor, real workers, real signals and sockets."""
 
 import os
+import resource
 import signal
 import socket
 import stat
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable
@@ -127,6 +130,82 @@ def test_a_second_signal_while_it_prepares_ends_at_once(start: Start, data_dir: 
         instance.process.send_signal(signal.SIGINT)
         assert instance.end()[0] == 0
         waiting.close()
+
+
+def test_a_preparation_that_hangs_does_not_hold_up_a_stop(start: Start, data_dir: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as gate:
+        gate.bind(str(data_dir / "gate"))
+        gate.listen()
+        instance = start(mode="prepare hangs")
+        waiting, _ = gate.accept()
+        instance.process.send_signal(signal.SIGTERM)
+        code, error = instance.end()
+        waiting.close()
+    assert code == 0, error
+    assert "preparation does not come to its end" in error
+
+
+@pytest.mark.parametrize("command", [["serve", "--config"], ["dev", "--trust-issuer"]], ids=lambda words: words[0])
+def test_a_signal_before_there_is_a_loop_is_a_stop_too(tmp_path: Path, command: list[str]) -> None:
+    """Both read this file first, and a pipe makes them wait for it."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    arguments = [sys.executable, "-m", "hsmvault", *command, str(pipe)]
+    process = subprocess.Popen(arguments, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    with pipe.open("wb"):  # returns when it has been opened for reading, too
+        process.send_signal(signal.SIGTERM)
+        _, error = process.communicate(timeout=60)
+    assert (process.returncode, error) == (0, "")
+
+
+def _attempts(data_dir: Path) -> int:
+    path = data_dir / "attempts"
+    return path.read_text().count("one") if path.exists() else 0
+
+
+@pytest.mark.parametrize("mode", ["worker refuses", "database is locked"])
+def test_what_refuses_a_replacement_may_pass(start: Start, data_dir: Path, mode: str) -> None:
+    instance = start()
+    instance.wait_ready()
+    first = instance.ask("pid")
+    (data_dir / "mode").write_text(mode)
+    assert instance.ask("die") == ""
+    while _attempts(data_dir) < 3:
+        assert instance.process.poll() is None
+    (data_dir / "mode").write_text("")
+    assert instance.ask("pid") not in ("", first)
+
+
+def test_a_pin_that_is_refused_to_a_replacement_ends_the_instance(start: Start, data_dir: Path) -> None:
+    instance = start(workers=2)
+    instance.wait_ready()
+    (data_dir / "mode").write_text("pin is refused")
+    assert instance.ask("die") == ""
+    code, error = instance.end()
+    assert code == 3
+    assert error.splitlines()[-1] == "hsmvault: The token refuses the user PIN."
+    assert _attempts(data_dir) == 1
+    assert not (data_dir / "dev.env").exists()
+
+
+@pytest.mark.parametrize("heals", [True, False])
+def test_a_machine_that_cannot_start_a_worker_is_asked_again(start: Start, data_dir: Path, heals: bool) -> None:
+    instance = start()
+    instance.wait_ready()
+    first = instance.ask("pid")
+    dying = instance.connect()
+    limits = resource.prlimit(instance.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(instance.process.pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    assert dying.ask("die") == ""
+    assert instance.process.stderr is not None
+    while "a worker cannot be started" not in (line := instance.process.stderr.readline()):
+        assert line
+    if heals:
+        resource.prlimit(instance.process.pid, resource.RLIMIT_NOFILE, limits)
+        assert instance.ask("pid") not in ("", first)
+    instance.process.send_signal(signal.SIGTERM)
+    assert instance.end()[0] == 0
+    assert not (data_dir / "dev.env").exists()
 
 
 def test_a_wrong_pin_is_tried_once_and_ends_with_three(start: Start, data_dir: Path) -> None:

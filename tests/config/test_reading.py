@@ -65,6 +65,7 @@ def read(tmp_path: Path, text: str) -> Settings:
             "network.containers[1].ip_rules",
         ),
         ("[custody]\nhard = 'soft'\n", 2, "custody.hard"),
+        ("[login]\n\nsigning_key_days = 2\n", 3, "login.signing_key_days: Expected `int` >= 3"),
         ("[metrics]\nport = 8443\n", 2, "metrics.port: port 8443 is already the one of server.port"),
         ("[server]\nport = 65535\n", 1, "metrics.port: port 65537"),
         (ISSUER + 'algorithms = ["HS256"]\n', 7, "issuers[1].algorithms"),

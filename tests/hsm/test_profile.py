@@ -49,6 +49,7 @@ def test_an_unknown_key_is_refused_with_its_name_and_line(tmp_path: Path) -> Non
         ('custody = ["soft"]', "custody"),
         ("trusted_keys = false", "trusted_keys"),
         ("unwrap_template = false", "unwrap_template"),
+        ("handles_shared = false", "handles_shared"),
     ],
 )
 def test_a_value_that_cannot_be_is_refused(tmp_path: Path, change: str, words: str) -> None:

@@ -24,7 +24,7 @@ from hsmvault.hsm.token import Token
 from hsmvault.hsm.work import KeyObject, WorkSession
 from hsmvault.hsm.world_keys import WorldIds
 from hsmvault.model.algorithms import ENCRYPTION_ALGORITHMS, Curve, KeySpec
-from tests.softhsm import SoftToken
+from tests.softhsm import SoftToken, until_back
 
 P256 = KeySpec.ec(Curve.P256)
 
@@ -32,13 +32,6 @@ P256 = KeySpec.ec(Curve.P256)
 def mac(work: WorkSession) -> bytes:
     assert work.world is not None
     return mechanisms.hmac_sha256(work, work.world.mac, b"message")
-
-
-async def until_back(token: Token, generation: int) -> None:
-    """Wait for a generation after this one, at most ten seconds."""
-    async with asyncio.timeout(10):
-        while token.generation <= generation:
-            await token.next_generation()
 
 
 async def load(token: Token) -> tuple[KeyObject, bytes]:
@@ -233,10 +226,10 @@ async def test_a_pin_that_is_refused_at_run_time_keeps_the_token_down(softhsm: S
         assert token._task is not None
         await token._task
         token.step_in()  # as after another token's recovery
-        with pytest.raises(Unavailable):
+        with pytest.raises(Unavailable) as caught:
             await token.run(mac)
         assert len(logins) == 1
-        assert "PIN" in token.why_down
+        assert "PIN" in (caught.value.detail or "")
 
 
 def count_logins(module: Module) -> list[None]:

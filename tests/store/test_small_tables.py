@@ -113,11 +113,11 @@ async def test_one_owner_at_a_time_holds_a_lease(open_database: Opener) -> None:
 
 async def test_facts_are_kept_by_name(database: Database) -> None:
     async with database.write() as tx:
-        assert await meta.get(tx, meta.NODE_ID) is None
-        await meta.put(tx, meta.NODE_ID, "one")
-        await meta.put(tx, meta.NODE_ID, "two")
-        await meta.put(tx, meta.INSTANCE_ID, "three")
-        assert await meta.get(tx, meta.NODE_ID) == "two"
+        assert await meta.get(tx, "a fact") is None
+        await meta.put(tx, "a fact", "one")
+        await meta.put(tx, "a fact", "two")
+        await meta.put(tx, "another", "three")
+        assert await meta.get(tx, "a fact") == "two"
 
 
 def test_references_are_not_in_the_repr() -> None:

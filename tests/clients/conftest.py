@@ -1,8 +1,10 @@
 """One instance for the folder, its environment as a user's shell has it, and the clients in both flavours."""
 
 import os
+import ssl
 from collections.abc import AsyncIterator, Iterator
 
+import aiohttp.connector
 import azure.identity
 import azure.identity.aio
 import pytest
@@ -19,6 +21,9 @@ def environment(dev_instance: DevInstance) -> Iterator[None]:  # noqa: F811  # t
     with names_resolved(), pytest.MonkeyPatch.context() as patch:
         for name, value in dev_instance.environment.items():
             patch.setenv(name, value)
+        # aiohttp reads SSL_CERT_FILE when it is imported, which another folder of this process may have done before.
+        context = ssl.create_default_context(cafile=dev_instance.environment["SSL_CERT_FILE"])
+        patch.setattr(aiohttp.connector, "_SSL_CONTEXT_VERIFIED", context)
         yield
     assert dev_instance.failures() == []
     assert dev_instance.leaks() == []

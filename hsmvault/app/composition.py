@@ -25,6 +25,7 @@ from hsmvault.custody.soft import SoftCustodian
 from hsmvault.custody.world import World
 from hsmvault.errors import HsmRefusal
 from hsmvault.hsm.pin import Pin
+from hsmvault.hsm.sessions import in_thread
 from hsmvault.hsm.token import Token
 from hsmvault.lanes import Lane
 from hsmvault.login.application import LoginApplication
@@ -114,9 +115,8 @@ async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: 
     known = await known_world(database)
     if known is None:
         raise HsmRefusal("This installation has no security world yet: run 'hsmvault init' once, then start again.")
-    token = await Token.start(
-        module_of(settings), known.selector, pin, known.ids, on_fatal=on_fatal, may_be_down=worker.start > 0
-    )
+    module = await in_thread("hsm-load", lambda: module_of(settings))
+    token = await Token.start(module, known.selector, pin, known.ids, on_fatal=on_fatal, may_be_down=worker.start > 0)
     show_token(metrics, known.row.name, token)
     show_audit(metrics, audit)
     metrics.changes_age.child().read = feed.staleness

@@ -90,7 +90,10 @@ class SigningKeys:
                 self._good_until = now + _REREAD_AFTER_FAILURE_SECONDS
             else:
                 published = [self._keys.get(row.id) or self._publish(row) for row in rows]
-                self._keys = {key.id: key for key in published if key is not None}
+                before, self._keys = self._keys, {key.id: key for key in published if key is not None}
+                for gone in before.keys() - self._keys.keys():
+                    if (handle := before[gone].handle) is not None:
+                        handle.release()
                 if epoch == self._epoch:  # else the rows were read before the news of a change, and are old
                     self._good_until = now + _REREAD_SECONDS
         return sorted(self._keys.values(), key=lambda key: (key.signs_from, key.id))

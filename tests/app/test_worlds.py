@@ -18,6 +18,7 @@ from hsmvault.errors import HsmRefusal
 from hsmvault.hsm import ceremony
 from hsmvault.hsm.ceremony import initialise_token
 from hsmvault.hsm.module import Module, TokenSelector
+from hsmvault.hsm.sessions import in_thread
 from hsmvault.hsm.work import WorkSession
 from hsmvault.hsm.world_keys import WorldIds, WorldKey
 from hsmvault.store.database import Database
@@ -199,7 +200,7 @@ async def test_the_loop_goes_on_while_a_call_hangs_and_a_hanging_module_is_not_f
     async def work() -> None:
         async with loaded_module(settings(soft_token)) as module:
             modules.append(module)
-            await worlds.in_thread("hangs", hang)
+            await in_thread("hangs", hang)
 
     task = asyncio.create_task(work())
     assert await asyncio.to_thread(inside.wait, 60)

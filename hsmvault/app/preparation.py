@@ -10,7 +10,7 @@ import os
 
 from hsmvault.app.containers import declare_containers
 from hsmvault.app.first_start import FirstStart, first_start
-from hsmvault.app.reconciliation import is_needed, node_id, reconcile
+from hsmvault.app.reconciliation import is_needed, node_id, reconcile, renew
 from hsmvault.app.token_files import write_softhsm_configuration
 from hsmvault.app.worlds import found_world, known_world, loaded_module
 from hsmvault.clock import Clock, Identifiers, RandomIdentifiers, SystemClock
@@ -79,6 +79,8 @@ async def _prepare_world(
             await reconcile(database, ResidentCustodian(World([token], identifiers), identifiers, intents), intents)
         finally:
             await token.close()
+    if not await intents.left_over():
+        renew(settings.layout, identifiers)
 
 
 def _hangs(reason: str) -> None:

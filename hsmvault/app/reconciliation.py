@@ -1,6 +1,6 @@
 """Token and database agree again after a crash: at start, under the lock of the data directory, before any worker.
 
-Only what left-over intents of this very node name is destroyed, and only when no row has it. An object that nobody
+Only what left-over intents of this node's last run name is destroyed, and only when no row has it. An object that nobody
 planned may belong to somebody else, or to a database that was lost: it is reported and left alone. So is everything as
 long as one row's reference cannot be read. That a search finds nothing is never taken for absence (remove() asks the
 token to prove that it is well), and a row without its object is reported: the key cannot be used.
@@ -24,8 +24,9 @@ LOG = logging.getLogger("hsmvault.reconciliation")
 
 
 def node_id(layout: Layout, identifiers: Identifiers) -> str:
-    """The owner of this node's intents: made at the first start, and kept beside the database, not in it, so that a
-    database that is restored or shared does not make another node's intents ours. Raises ConfigurationError.
+    """The owner of the intents of this run, or, before renew(), of the run before. It is kept beside the database, not
+    in it, so that a database that is restored or shared does not make another's intents ours. Raises
+    ConfigurationError.
     """
     path = layout.node
     try:
@@ -37,6 +38,13 @@ def node_id(layout: Layout, identifiers: Identifiers) -> str:
     if not found:
         raise ConfigurationError(f"{path} is empty; restore it, or remove it to make this a new node.")
     return found
+
+
+def renew(layout: Layout, identifiers: Identifiers) -> None:
+    """A new owner for a new run, once nothing is left over of the one before. An older database that is put in place
+    later has intents of runs that are over: what they began may have been committed since, and is nobody's to destroy.
+    """
+    write_private(layout.node, f"{identifiers.guid()}\n".encode("ascii"))
 
 
 async def claimed_objects(database: Database) -> set[bytes]:

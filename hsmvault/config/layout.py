@@ -15,7 +15,7 @@ class Layout:
 
     @property
     def node(self) -> Path:
-        """Names this node among others on the same database."""
+        """Names this run of this node among all that work on the same database."""
         return self.data_dir / "node"
 
     @property

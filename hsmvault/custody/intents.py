@@ -1,4 +1,4 @@
-"""The intents of this node, as custody and those who store keys use them (see store/intents.py).
+"""The intents of this run of this node, as custody and those who store keys use them (see store/intents.py).
 
 Only resident keys have any: for every other class of custody keep() and give_up() do nothing.
 """
@@ -12,7 +12,7 @@ from hsmvault.store.database import Database, Transaction
 
 
 class Intents:
-    """owner: names the data directory that this process runs on (model/intents.py)."""
+    """owner: names the run that this process belongs to (app/reconciliation.py)."""
 
     def __init__(self, database: Database, owner: str, clock: Clock) -> None:
         self._database = database
@@ -41,7 +41,7 @@ class Intents:
             await store.insert(tx, self._intent(object_id, DESTROY))
 
     async def left_over(self) -> list[Intent]:
-        """Of this node's dead attempts; to be asked while none of its processes is at work."""
+        """Of this owner's dead attempts; to be asked while none of its processes is at work."""
         async with self._database.read() as tx:
             return await store.of_owner(tx, self._owner)
 

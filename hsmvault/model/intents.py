@@ -8,7 +8,7 @@ DESTROY = "destroy"
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """id: the object's CKA_ID in hexadecimal. kind: MAKE or DESTROY. owner: the node.
+    """id: the object's CKA_ID in hexadecimal. kind: MAKE or DESTROY. owner: the run of a node that began it.
 
     created: seconds since 1970 UTC.
     """

@@ -32,5 +32,5 @@ async def delete(tx: Transaction, id: str) -> None:
 
 
 async def of_owner(tx: Transaction, owner: str) -> list[Intent]:
-    """owner: the node whose processes made them. Another node's may be in the middle of it."""
+    """owner: the run whose processes made them. Another node's may be in the middle of it."""
     return [Intent(*row) for row in await tx.rows(_OF, owner=owner)]

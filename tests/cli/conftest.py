@@ -4,11 +4,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from tests.instance import free_ports
 
 _SCRIPT = Path(__file__).with_name("stand_in.py")
 
@@ -91,19 +92,3 @@ def start(data_dir: Path, port: int) -> Iterator[Callable[..., Instance]]:
         instance.process.communicate()
         for conversation in instance.conversations:
             conversation.close()
-
-
-def free_ports() -> int:
-    """A port that is free together with the next two."""
-    for _ in range(100):
-        with ExitStack() as stack:
-            first = stack.enter_context(socket.socket())
-            first.bind(("127.0.0.1", 0))
-            number: int = first.getsockname()[1]
-            try:
-                for offset in (1, 2):
-                    stack.enter_context(socket.socket()).bind(("127.0.0.1", number + offset))
-            except (OSError, OverflowError):
-                continue
-            return number
-    pytest.fail("no three free ports in a row")

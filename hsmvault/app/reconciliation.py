@@ -1,9 +1,9 @@
 """Token and database agree again after a crash: at start, under the lock of the data directory, before any worker.
 
-Only what left-over intents of this node's last run name is destroyed, and only when no row has it. An object that nobody
-planned may belong to somebody else, or to a database that was lost: it is reported and left alone. So is everything as
-long as one row's reference cannot be read. That a search finds nothing is never taken for absence (remove() asks the
-token to prove that it is well), and a row without its object is reported: the key cannot be used.
+Only what left-over intents of this node's last run name is destroyed, and only when no row has it. An object that
+nobody planned may belong to somebody else, or to a database that was lost: it is reported and left alone. So is
+everything as long as one row's reference cannot be read. That a search finds nothing is never taken for absence
+(remove() asks the token to prove that it is well), and a row without its object is reported: the key cannot be used.
 """
 
 import logging

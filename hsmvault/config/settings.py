@@ -276,4 +276,4 @@ def decode_text(kind: type, value: object) -> object:
         if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
             raise ValueError("A zone is not taken")
         return Address(value)
-    raise NotImplementedError(kind)
+    raise NotImplementedError(kind)  # how a hook tells msgspec that it does not know a type

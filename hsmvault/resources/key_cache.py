@@ -1,7 +1,8 @@
 """Keys in use: their rows, handles and loaded public parts, kept until the row changes anywhere.
 
 Warm signing, verifying and wrapping rest on this cache: no SQL, no search in the token. It follows the `changes` table
-(store/changes.py): a change made by this worker drops the entry at once, another's within a second.
+(store/changes.py): a change made by this worker drops the entry at once, one of its node's other workers before
+the next request, another node's within a second.
 """
 
 from collections import OrderedDict

@@ -14,7 +14,7 @@ from hsmvault.custody.custodians import Custodians
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.protocols import Custodian, HeldKey, PrivateKeyMaterial
 from hsmvault.custody.public import PublicKey, RsaMembers
-from hsmvault.errors import BadRequest, RequestError
+from hsmvault.errors import RequestError
 from hsmvault.lanes import Lane
 from hsmvault.model.algorithms import DEFAULT_KEY_OPERATIONS, KeySpec
 from hsmvault.model.containers import Container
@@ -273,4 +273,4 @@ def _public_members(spki: bytes, modulus: bytes) -> Mapping[str, bytes]:
 
 def _check_order(not_before: int | None, expires: int | None) -> None:
     if not_before is not None and expires is not None and expires < not_before:
-        raise BadRequest("Property exp has invalid value\r\n")
+        raise refusals.invalid_property("exp")

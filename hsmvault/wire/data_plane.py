@@ -111,14 +111,11 @@ class VaultPlane:
 
         try:
             return await self._pipeline.run(call, work)
-        except Unauthorized as refusal:
-            call.status, call.refusal = 401, refusal
-            headers["WWW-Authenticate"] = (
-                f'Bearer authorization="{self._authority_of(container.tenant_id)}", resource="{destination.resource}"'
-            )
-            raise
         except RequestError as refusal:
             call.status, call.refusal = failures.status_of(refusal), refusal
+            if isinstance(refusal, Unauthorized):
+                authority = self._authority_of(container.tenant_id)
+                headers["WWW-Authenticate"] = f'Bearer authorization="{authority}", resource="{destination.resource}"'
             raise
         finally:
             self._observe(call)

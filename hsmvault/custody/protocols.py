@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
-from hsmvault.model.algorithms import EncryptionAlgorithm, KeySpec, SignatureAlgorithm
+from hsmvault.model.algorithms import Curve, EncryptionAlgorithm, Family, Hash, KeySpec, SignatureAlgorithm
 
 
 class CustodyClass(Enum):
@@ -41,6 +41,36 @@ class Binding:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """What a key may ever do, beyond the operations of its family. Fixed when it is made and bound to its material:
+    no row can change it.
+
+    exchange: a key-exchange key (BYOK). It unwraps other keys inside the token and does nothing else. RSA alone.
+    exportable: it may be released, wrapped to a key of somebody who was attested (export()).
+    """
+
+    exchange: bool = False
+    exportable: bool = False
+
+
+PLAIN = Terms()
+
+
+@dataclass(frozen=True, slots=True)
+class Attestation:
+    """What a token says about a key, signed by the attestation key of its world (custody/attestation.py).
+
+    certificates: PEM, the attestation key's first. private_key, public_key: compact JWS (RFC 7515); public_key is empty
+    for oct keys.
+    """
+
+    certificates: bytes
+    private_key: bytes
+    public_key: bytes
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class HeldKey:
     """A key as its row keeps it.
 
@@ -58,12 +88,13 @@ class HeldKey:
 class PrivateKeyMaterial:
     """A private key on its way in. Its repr shows nothing.
 
-    pkcs8: PrivateKeyInfo in DER (RFC 5208), already checked for consistency (custody/admission.py).
+    encoded: PrivateKeyInfo in DER (RFC 5208), already checked for consistency (custody/admission.py); for oct the
+    bytes of the key. public: empty for oct.
     """
 
     spec: KeySpec
     public: bytes
-    pkcs8: bytes
+    encoded: bytes
 
     def __repr__(self) -> str:
         return f"PrivateKeyMaterial({self.spec.family.value} {self.spec.size_bits})"
@@ -80,15 +111,27 @@ class KeyHandle(Protocol):
         digest: exactly algorithm.digest_bytes long; the algorithm fits the key (both checked by the caller, and
         again here because a token signs whatever fits).
         Returns r || s for ECDSA, each big-endian in field length, not DER (RFC 7518, 3.4); for RSA as many bytes
-        as the modulus has. Raises BadRequest, Unavailable, Throttled.
+        as the modulus has; for HMAC the whole MAC over the digest. Raises BadRequest, Unavailable, Throttled.
         """
         ...
 
-    async def decrypt(self, algorithm: EncryptionAlgorithm, ciphertext: bytes) -> bytes:
-        """RSA only so far: decrypt, or unwrap, which is the same for RSA.
+    async def encrypt(self, algorithm: EncryptionAlgorithm, plaintext: bytes, iv: bytes, aad: bytes) -> bytes:
+        """oct only: encrypt, or wrap (public-key encryption needs no handle: public.py).
 
-        ciphertext: exactly as long as the modulus. Returns the message. Raises CiphertextRefused with one text
-        for every cause, BadRequest when the algorithm does not fit, Unavailable, Throttled.
+        iv: 12 bytes for GCM, never used before with this key; 16 for CBC; empty for key wrap. aad: GCM alone.
+        plaintext: of CBC a multiple of 16 bytes; of RFC 3394 a multiple of 8, at least 16; of RFC 5649 at least 1.
+        Returns the ciphertext, for GCM with the tag of 16 bytes behind it. Raises BadRequest, Unavailable, Throttled.
+        """
+        ...
+
+    async def decrypt(
+        self, algorithm: EncryptionAlgorithm, ciphertext: bytes, iv: bytes = b"", aad: bytes = b""
+    ) -> bytes:
+        """Decrypt, or unwrap.
+
+        ciphertext: for RSA exactly as long as the modulus; for AES as encrypt() returns it. Returns the message.
+        Raises CiphertextRefused with one text for every cause, BadRequest when the algorithm does not fit,
+        Unavailable, Throttled.
         """
         ...
 
@@ -103,15 +146,35 @@ class KeyHandle(Protocol):
 class Custodian(Protocol):
     custody: CustodyClass
 
-    async def generate(self, spec: KeySpec, binding: Binding) -> HeldKey:
+    async def generate(self, spec: KeySpec, binding: Binding, terms: Terms = PLAIN) -> HeldKey:
         """Make a key. It has signed and verified (or decrypted) once, and for a wrapped key its blob has been opened
         again and compared, before this returns. Nothing has to be undone when the caller never stores the result,
-        except for resident keys: destroy() them. Raises Unavailable, Throttled, BadRequest (spec not served).
+        except for resident keys: destroy() them. Raises Unavailable, Throttled, BadRequest (spec or terms not served).
         """
         ...
 
-    async def admit(self, material: PrivateKeyMaterial, binding: Binding) -> HeldKey:
+    async def admit(self, material: PrivateKeyMaterial, binding: Binding, terms: Terms = PLAIN) -> HeldKey:
         """Take in a caller's key; otherwise as generate."""
+        ...
+
+    async def admit_wrapped(
+        self,
+        exchange: HeldKey,
+        exchange_binding: Binding,
+        family: Family,
+        curve: Curve | None,
+        wrapped: bytes,
+        binding: Binding,
+        terms: Terms = PLAIN,
+    ) -> HeldKey:
+        """Take in a key that was wrapped for the HSM (BYOK); it is opened wholly inside the token.
+
+        exchange: of the same world, made with Terms(exchange=True). wrapped: RSA-OAEP (SHA-1, MGF1 SHA-1) of an AES key
+        of 16, 24 or 32 bytes, as long as exchange's modulus, followed by AES key wrap with padding (RFC 5649) of the
+        target under it: PrivateKeyInfo in DER, for oct the bytes of the key. curve: EC alone. Size and public part of
+        the result are read from the token. Raises CiphertextRefused with one text for every cause in wrapped;
+        otherwise as generate.
+        """
         ...
 
     def open(self, held: HeldKey, binding: Binding) -> KeyHandle:
@@ -132,6 +195,20 @@ class Custodian(Protocol):
 
         Raises BadRequest when it does not fit, Unavailable, Throttled.
         """
+        ...
+
+    async def export(self, held: HeldKey, binding: Binding, recipient: bytes, oaep: Hash) -> bytes:
+        """A key that was made with Terms(exportable=True), wrapped to somebody else's RSA key.
+
+        recipient: SubjectPublicKeyInfo in DER, 2048 to 4096 bits. oaep: the hash of RSA-OAEP and its MGF1: SHA-1,
+        SHA-256 or SHA-384. Returns RSA-OAEP of a fresh AES-256 key, as long as recipient's modulus, followed by AES
+        key wrap with padding (RFC 5649) of the private key: PrivateKeyInfo in DER, for oct the bytes of the key.
+        Raises BadRequest when the key is not exportable, Unavailable, Throttled.
+        """
+        ...
+
+    async def attest(self, held: HeldKey, binding: Binding) -> Attestation:
+        """What the token says about the key now. Raises BadRequest for a soft key, Unavailable, Throttled."""
         ...
 
     async def destroy(self, held: HeldKey, binding: Binding) -> None:

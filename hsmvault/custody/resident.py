@@ -86,7 +86,7 @@ class ResidentCustodian:
         transport = self._identifiers.random(_TRANSPORT_KEY_BYTES)
 
         def job(work: WorkSession) -> HeldKey:
-            wrapped = aes_key_wrap_with_padding(transport, material.pkcs8)
+            wrapped = aes_key_wrap_with_padding(transport, material.encoded)
             key = self._step("transport", lambda: objects.create_transport_key(work, transport))
             try:
                 trial = objects.unwrap_private(work, key, wrapped, spec, objects.WORKING_COPY, public)

@@ -185,7 +185,7 @@ _RSA_MODES = (EncryptionMode.RSA1_5, EncryptionMode.OAEP)
 
 def _admitted(material: PrivateKeyMaterial) -> SoftKey:
     try:
-        key = SoftKey.load(material.pkcs8)
+        key = SoftKey.load(material.encoded)
     except ValueError as error:
         raise BadRequest("The private key cannot be read.") from error
     if key.public.spec != material.spec or key.public.spki != material.public or not key.is_consistent():

@@ -25,10 +25,11 @@ from hsmvault.hsm.work import WorkSession
 from hsmvault.hsm.world_keys import (
     MAC_KEY,
     SYSTEM_KEY,
+    UNWRAP_TEMPLATE,
     WORLD_KEY,
     WorldIds,
     WorldKey,
-    nested_unwrap_template,
+    nested_template,
     problems,
 )
 
@@ -90,7 +91,13 @@ def create_world(
     except ModuleError as error:
         raise HsmRefusal(f"The token {selector} gives no session ({describe(error)}).") from error
     work = WorkSession(
-        lambda: module.open_session(token), session, generation=0, profile=profile, world=None, keeps_objects=True
+        lambda: module.open_session(token),
+        session,
+        generation=0,
+        profile=profile,
+        raw=module.raw,
+        world=None,
+        keeps_objects=True,
     )
     made: list[pkcs11.Object] = []
     try:
@@ -116,7 +123,7 @@ def create_world(
             else:
                 made.append(_generate(work, key, token_id))
         for key, found in _found(work, dict(planned)).items():
-            if wrong := problems(work, module.raw, key, found):
+            if wrong := problems(work, key, found):
                 raise HsmRefusal(f"The {key.name} on the token is otherwise than asked ({', '.join(wrong)}).")
     except ModuleError as error:
         _undo(made)
@@ -135,7 +142,7 @@ def create_world(
 def _make_world_key(module: Module, work: WorkSession, so_pin: Pin, user_pin: Pin, token_id: bytes) -> pkcs11.Object:
     """Officer makes a trusted public session object; user copies it into a private, unmodifiable token object."""
     _login(module, work, CKU_SO, so_pin, "security officer")
-    nested = nested_unwrap_template()  # alive until the call has returned
+    nested = nested_template(UNWRAP_TEMPLATE)  # alive until the call has returned
     final = WORLD_KEY.template(module.profile)
     first = {
         **final,

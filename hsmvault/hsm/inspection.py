@@ -123,7 +123,7 @@ def holds_world(module: Module, selector: TokenSelector, pin: Pin, ids: WorldIds
     except ModuleError as error:
         raise HsmRefusal(f"The token {selector} gives no session ({describe(error)}).") from error
     try:
-        read_world(_session(module, token, session, None), module.raw, ids)
+        read_world(_session(module, token, session, None), ids)
     except WorldMissing:
         return False
     except ModuleError as error:
@@ -136,7 +136,7 @@ def holds_world(module: Module, selector: TokenSelector, pin: Pin, ids: WorldIds
 
 def _world(work: WorkSession, module: Module, ids: WorldIds, selector: TokenSelector) -> WorldObjects:
     try:
-        return read_world(work, module.raw, ids)
+        return read_world(work, ids)
     except WorldMissing as error:
         raise HsmRefusal(
             f"The token {selector} does not show the {error} of this installation. It may be another token, or out of "
@@ -355,6 +355,7 @@ def _session(module: Module, token: pkcs11.Token, session: pkcs11.Session, world
         session,
         generation=0,
         profile=module.profile,
+        raw=module.raw,
         world=world,
         keeps_objects=True,
     )

@@ -62,12 +62,20 @@ def open_sessions(module: Module, selector: TokenSelector, pin: Pin, ids: WorldI
     def session(world: WorldObjects | None, *, keeps_objects: bool = False) -> WorkSession:
         opened.append(opener())
         return WorkSession(
-            opener, opened[-1], generation=number, profile=profile, world=world, keeps_objects=keeps_objects
+            opener,
+            opened[-1],
+            generation=number,
+            profile=profile,
+            raw=module.raw,
+            world=world,
+            keeps_objects=keeps_objects,
         )
 
     try:
-        keeper = WorkSession(opener, opened[0], generation=number, profile=profile, world=None, keeps_objects=True)
-        world = keeper.world = read_world(keeper, module.raw, ids)
+        keeper = WorkSession(
+            opener, opened[0], generation=number, profile=profile, raw=module.raw, world=None, keeps_objects=True
+        )
+        world = keeper.world = read_world(keeper, ids)
         if profile.single_thread:
             return OpenSessions(keeper, keeper, (keeper,), keeper)
         return OpenSessions(

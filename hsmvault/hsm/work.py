@@ -16,6 +16,7 @@ import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, _pkcs11, types
 
 from hsmvault.hsm.profile import Profile
+from hsmvault.hsm.raw import RawFunctions
 from hsmvault.hsm.returncodes import ModuleError, StaleHandle, Verdict, judge
 
 
@@ -82,18 +83,21 @@ class KeyObject:
 
 @dataclass(frozen=True, slots=True)
 class WorldObjects:
-    """The keys of a world as this generation found them. canary: HMAC of fixed bytes under the MAC key."""
+    """The keys of a world as this generation found them. canary: HMAC of fixed bytes under the MAC key. located: keys
+    of the world by CKA_ID, those of older generations too, as they were asked for (world_keys.locate()).
+    """
 
     world: KeyObject | None
     mac: KeyObject
     system: KeyObject | None
     canary: bytes = field(repr=False)
+    located: dict[bytes, KeyObject] = field(default_factory=dict, repr=False)
 
 
 class WorkSession:
     """A session that belongs to one thread. Everything that touches it runs in that thread."""
 
-    __slots__ = ("_open", "generation", "keeps_objects", "profile", "reopened", "session", "world")
+    __slots__ = ("_open", "generation", "keeps_objects", "profile", "raw", "reopened", "session", "world")
 
     def __init__(
         self,
@@ -102,6 +106,7 @@ class WorkSession:
         *,
         generation: int,
         profile: Profile,
+        raw: RawFunctions,
         world: WorldObjects | None,
         keeps_objects: bool = False,
     ) -> None:
@@ -109,6 +114,7 @@ class WorkSession:
         self.session = session
         self.generation = generation
         self.profile = profile
+        self.raw = raw
         self.world = world
         self.keeps_objects = keeps_objects
         """Session objects die with this session: it is not replaced without a new generation."""

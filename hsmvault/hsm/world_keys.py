@@ -3,48 +3,59 @@
     world key    AES-256: wraps and unwraps, nothing else; trusted and locked (ceremony.py)
     MAC key      32 bytes: binds blobs to their rows, and is the canary
     system key   AES-256: AES-GCM, the root of everything sealed in software (optional)
+    export key   AES-256: wraps and unwraps what was made exportable, and nothing else. It is not trusted, so that the
+                 token wraps no other key under it; what it unwraps may be wrapped again, to be released
 
-All are private token objects, never extractable, not modifiable, found by a random CKA_ID of 16 bytes and the label.
+There is one MAC key and one export key; of world keys and system keys there may be older generations (locate()). All
+are private token objects, never extractable, not modifiable, found by a random CKA_ID of 16 bytes and the label.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
-from hsmvault.errors import HsmRefusal
+from hsmvault.errors import HsmRefusal, Unavailable
 from hsmvault.hsm import mechanisms
 from hsmvault.hsm.objects import SECRET_USAGE, WRAPPING, Template, differing_attributes, find
 from hsmvault.hsm.profile import Profile
-from hsmvault.hsm.raw import CKR_ATTRIBUTE_TYPE_INVALID, NestedTemplate, RawFunctions, ReturnCode
+from hsmvault.hsm.raw import CKR_ATTRIBUTE_TYPE_INVALID, NestedTemplate, ReturnCode
 from hsmvault.hsm.returncodes import describe
 from hsmvault.hsm.work import KeyObject, WorkSession, WorldObjects
 
 CANARY_MESSAGE = b"hsmvault canary 1"
-UNWRAP_TEMPLATE = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
+UNWRAP_TEMPLATE: Mapping[Attribute, bool] = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
+EXPORT_UNWRAP_TEMPLATE: Mapping[Attribute, bool] = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: True}
 
 
 @dataclass(frozen=True, slots=True)
 class WorldIds:
-    """CKA_IDs, 16 bytes each, as the database remembers them. world: None where only resident custody is offered.
-    system: None when this world seals nothing.
+    """CKA_IDs, 16 bytes each, as the database remembers them. world: of the generation that wraps what is new; None
+    where only resident custody is offered. system: of the one that seals what is new; None when this world seals
+    nothing. export, attestation: None in a world that has none.
     """
 
     mac: bytes
     world: bytes | None = None
     system: bytes | None = None
+    export: bytes | None = None
+    attestation: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class WorldKey:
-    """One of the three keys: its label, type and attributes besides those that all have."""
+    """One of the keys: its label, type and attributes besides those that all have. unwrap_template: what the token
+    forces on every key that this one unwraps.
+    """
 
     name: str
     label: str
     key_type: KeyType
     usage: tuple[Attribute, ...]
     mechanism: Mechanism
-    is_wrapping: bool = False
+    is_trusted: bool = False
+    unwrap_template: Mapping[Attribute, bool] | None = field(default=None, hash=False)
 
     def template(self, profile: Profile) -> Template:
         """What the finished token object has, CKA_ID and the nested template apart."""
@@ -60,7 +71,7 @@ class WorldKey:
         }
         if profile.allowed_mechanisms:
             template[Attribute.ALLOWED_MECHANISMS] = frozenset({self.mechanism})
-        if self.is_wrapping:
+        if self.is_trusted:
             template[Attribute.TRUSTED] = True
         if profile.destroyable:
             template[Attribute.DESTROYABLE] = False
@@ -74,7 +85,8 @@ WORLD_KEY = WorldKey(
     KeyType.AES,
     (Attribute.WRAP, Attribute.UNWRAP),
     WRAPPING,
-    is_wrapping=True,
+    is_trusted=True,
+    unwrap_template=UNWRAP_TEMPLATE,
 )
 MAC_KEY = WorldKey(
     "MAC key",
@@ -90,6 +102,14 @@ SYSTEM_KEY = WorldKey(
     (Attribute.ENCRYPT, Attribute.DECRYPT),
     Mechanism.AES_GCM,
 )
+EXPORT_KEY = WorldKey(
+    "export key",
+    "hsmvault export key",
+    KeyType.AES,
+    (Attribute.WRAP, Attribute.UNWRAP),
+    WRAPPING,
+    unwrap_template=EXPORT_UNWRAP_TEMPLATE,
+)
 
 
 class WorldMissing(Exception):
@@ -98,34 +118,59 @@ class WorldMissing(Exception):
     """
 
 
-def read_world(work: WorkSession, raw: RawFunctions, ids: WorldIds) -> WorldObjects:
+def read_world(work: WorkSession, ids: WorldIds) -> WorldObjects:
     """Find the keys and read their flags back.
 
     Raises WorldMissing; HsmRefusal when a key is not what it must be (an unlocked world key gives every private
     key away).
     """
-    world = _read(work, raw, WORLD_KEY, ids.world) if ids.world is not None else None
-    mac = _read(work, raw, MAC_KEY, ids.mac)
-    system = _read(work, raw, SYSTEM_KEY, ids.system) if ids.system is not None else None
-    return WorldObjects(world, mac, system, mechanisms.hmac_sha256(work, mac, CANARY_MESSAGE))
+    world = _read(work, WORLD_KEY, ids.world) if ids.world is not None else None
+    mac = _read(work, MAC_KEY, ids.mac)
+    system = _read(work, SYSTEM_KEY, ids.system) if ids.system is not None else None
+    objects = WorldObjects(world, mac, system, mechanisms.hmac_sha256(work, mac, CANARY_MESSAGE))
+    objects.located.update({token_id: found for token_id, found in ((ids.world, world), (ids.system, system)) if found})
+    return objects
 
 
-def problems(work: WorkSession, raw: RawFunctions, key: WorldKey, found: pkcs11.Object) -> list[str]:
+def locate(work: WorkSession, key: WorldKey, token_id: bytes) -> KeyObject:
+    """A key of this session's world by its CKA_ID: searched and checked once in a generation, then remembered.
+
+    For the generation in use and for older ones. Raises Unavailable, with the reason for the operator, when it is not
+    there or not as it must be; the module's error.
+    """
+    assert work.world is not None
+    found = work.world.located.get(token_id)
+    if found is None:
+        try:
+            found = _read(work, key, token_id)
+        except WorldMissing as error:
+            raise _unusable(f"the {key.name} {token_id.hex()} is not found") from error
+        except HsmRefusal as error:
+            raise _unusable(str(error)) from error
+        work.world.located[token_id] = found  # two threads may do so at once: they found the same object
+    return found
+
+
+def problems(work: WorkSession, key: WorldKey, found: pkcs11.Object) -> list[str]:
     """Attributes of a world's key that are not as they must be."""
     wrong = differing_attributes(found, key.template(work.profile))
-    if key.is_wrapping and not _has_unwrap_template(work, raw, found):
+    if key.unwrap_template is not None and not _has_unwrap_template(work, key.unwrap_template, found):
         wrong.append("UNWRAP_TEMPLATE")
     return wrong
 
 
-def _read(work: WorkSession, raw: RawFunctions, key: WorldKey, token_id: bytes) -> KeyObject:
+def _unusable(why: str) -> Unavailable:
+    return Unavailable("The service is temporarily unavailable. Please retry the request.", detail=why)
+
+
+def _read(work: WorkSession, key: WorldKey, token_id: bytes) -> KeyObject:
     found = find(work, ObjectClass.SECRET_KEY, token_id)
     if not found:
         raise WorldMissing(key.name)
     if len(found) > 1:
         raise HsmRefusal(f"The token holds {len(found)} keys with the id of the {key.name}; remove the strange one.")
     try:
-        wrong = problems(work, raw, key, found[0])
+        wrong = problems(work, key, found[0])
     except (pkcs11.AttributeTypeInvalid, pkcs11.AttributeSensitive) as error:
         raise HsmRefusal(f"The token does not tell the attributes of the {key.name} ({describe(error)}).") from error
     if wrong:
@@ -136,18 +181,18 @@ def _read(work: WorkSession, raw: RawFunctions, key: WorldKey, token_id: bytes) 
     return work.hold(found[0], key.key_type)
 
 
-def _has_unwrap_template(work: WorkSession, raw: RawFunctions, found: pkcs11.Object) -> bool:
+def _has_unwrap_template(work: WorkSession, wanted: Mapping[Attribute, bool], found: pkcs11.Object) -> bool:
     handle = found.handle
     assert handle is not None
     try:
-        nested = raw.read_nested(work.session_handle, handle, Attribute.UNWRAP_TEMPLATE, list(UNWRAP_TEMPLATE))
+        nested = work.raw.read_nested(work.session_handle, handle, Attribute.UNWRAP_TEMPLATE, list(wanted))
     except ReturnCode as error:
         if error.code == CKR_ATTRIBUTE_TYPE_INVALID:
             return False
         raise
-    return nested == UNWRAP_TEMPLATE
+    return nested == wanted
 
 
-def nested_unwrap_template() -> NestedTemplate:
+def nested_template(wanted: Mapping[Attribute, bool]) -> NestedTemplate:
     """For CKA_UNWRAP_TEMPLATE; keep it until the call has returned."""
-    return NestedTemplate({int(kind): value for kind, value in UNWRAP_TEMPLATE.items()})
+    return NestedTemplate({int(kind): value for kind, value in wanted.items()})

@@ -32,7 +32,8 @@ _FIELD_BYTES = {Curve.P256: 32, Curve.P384: 48, Curve.P521: 66, Curve.P256K: 32}
 
 RSA_SIZES_BITS = (2048, 3072, 4096)
 EC_SIZES_BITS = (256, 384, 521)
-OCT_SIZES_BITS = (128, 192, 256)
+OCT_SIZES_BITS = (128, 192, 256)  # of AES keys, and of what is generated
+OCT_IMPORTED_SIZES_BITS = (*OCT_SIZES_BITS, 384, 512)  # the longer ones serve HMAC alone (HS384, HS512)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,9 @@ class SignatureAlgorithm:
         return self.digest_bytes if self.padding is SignaturePadding.HMAC else spec.modulus_bytes
 
     def fits(self, spec: KeySpec) -> bool:
+        """An HMAC key is at least as long as the hash's output (RFC 7518, 3.2)."""
+        if self.padding is SignaturePadding.HMAC and spec.size_bits < 8 * self.digest_bytes:
+            return False
         return self.family is spec.family and (self.curve is None or self.curve is spec.curve)
 
 
@@ -134,7 +138,17 @@ class EncryptionAlgorithm:
     since: str = "2015-06-01"
 
     def fits(self, spec: KeySpec) -> bool:
+        if self.family is Family.OCT and spec.size_bits not in OCT_SIZES_BITS:
+            return False
         return self.family is spec.family and self.size_bits in (None, spec.size_bits)
+
+    def serves(self, operation: str) -> bool:
+        """operation: encrypt, decrypt, wrapKey or unwrapKey. RSA serves all; AES key wrap only wraps, and the modes of
+        AES only encrypt, so that no AES key object in a token needs both usages.
+        """
+        if self.family is Family.RSA:
+            return True
+        return (operation in ("wrapKey", "unwrapKey")) is (self.mode in (EncryptionMode.KW, EncryptionMode.KWP))
 
     def longest_plaintext(self, spec: KeySpec) -> int:
         """RSA only: the longest message in bytes (RFC 8017, 7.1.1 and 7.2.1)."""

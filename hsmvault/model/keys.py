@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from hsmvault.model.algorithms import KeySpec
+from hsmvault.model.release_policies import ReleasePolicy
+from hsmvault.model.rotation import RotationPolicy
 
 NAME = re.compile(r"[0-9a-zA-Z-]{1,127}", re.ASCII)
 VERSION = re.compile(r"[0-9a-f]{32}", re.ASCII)
@@ -18,7 +20,7 @@ class KeyVersion:
 
     sequence: order of the versions of one name, whatever the clock said. spec, public, reference: see HeldKey.
     custody: value of the CustodyClass that holds it. public_members: the JWK's public integers as they are answered
-    (n and e, or x and y), since an imported n may carry a leading zero byte.
+    (n and e, or x and y; none for oct), since an imported n may carry a leading zero byte.
     not_before, expires, created, updated: seconds since 1970 UTC; None when not set.
     """
 
@@ -39,6 +41,7 @@ class KeyVersion:
     expires: int | None = None
     exportable: bool = False
     managed: bool = False
+    release_policy: ReleasePolicy | None = None
     tags: Mapping[str, str] = field(default_factory=lambda: NO_TAGS)
 
     @property
@@ -67,6 +70,7 @@ class KeyName:
     revision: int
     deleted_at: int | None = None
     purge_at: int | None = None
+    rotation_policy: RotationPolicy | None = None
 
     @property
     def folded(self) -> str:

@@ -9,6 +9,8 @@ class WorldRow:
 
     token_label: CKA label of the tokens. world_key_id, mac_key_id: CKA_ID of the keys that wrap and that bind blobs.
     custody: value of the CustodyClass that new hard keys get. created: seconds since 1970 UTC.
+    export_key_id, attestation_key_id: CKA_ID of the key that wraps exportable keys a second time, and of the key pair
+    that signs attestations; None in a world that has none yet. attestation_certificate: X.509 in DER of the latter.
     """
 
     id: str
@@ -19,13 +21,29 @@ class WorldRow:
     mac_key_id: bytes
     custody: str
     created: int
+    export_key_id: bytes | None = None
+    attestation_key_id: bytes | None = None
+    attestation_certificate: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OlderWorldKeyRow:
+    """A world key of an earlier generation: it wraps nothing more, and still opens what it wrapped.
+
+    id: hex of key_id. key_id: CKA_ID in the tokens of the world. retired: seconds since 1970 UTC.
+    """
+
+    id: str
+    world_id: str
+    key_id: bytes
+    retired: int
 
 
 @dataclass(frozen=True, slots=True)
 class SystemKeyRow:
-    """The key that seals data keys. One is active; retired ones still open what they sealed.
+    """The key that seals data keys. One of a world is active; retired ones still open what they sealed.
 
-    key_id: CKA_ID in the token of the world. state: 'active' or 'retired'. created: seconds since 1970 UTC.
+    key_id: CKA_ID in the token of the world. state: one of the four below. created: seconds since 1970 UTC.
     """
 
     id: str
@@ -35,5 +53,7 @@ class SystemKeyRow:
     created: int
 
 
+PLANNED = "planned"  # committed before the token makes it
 ACTIVE = "active"
 RETIRED = "retired"
+DESTROYING = "destroying"  # no row needs it, and none may be sealed by it any more

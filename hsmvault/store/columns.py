@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
+from typing import TypeVar
 
 import msgspec
 
 from hsmvault.model.algorithms import Curve, Family, KeySpec
 from hsmvault.store.statements import Value, checked
 
+T = TypeVar("T")
 SPEC_COLUMNS = ("family", "size_bits", "curve", "public_exponent")
 
 _texts = msgspec.json.Decoder(tuple[str, ...])
@@ -65,3 +67,16 @@ def spec_from_columns(family: str, size_bits: int, curve: str | None, public_exp
 
 def null_if_empty(text: str) -> str | None:
     return text or None
+
+
+def value_to_column(value: object | None) -> str | None:
+    """A frozen dataclass of the model as JSON, its bytes in base64; null for None."""
+    if value is None:
+        return None
+    text = _encoder.encode(value).decode()
+    checked(text)
+    return text
+
+
+def value_from_column(column: str | None, kind: type[T]) -> T | None:
+    return None if column is None else msgspec.json.decode(column, type=kind)

@@ -3,6 +3,8 @@
 from typing import Final
 
 from hsmvault.model.keys import NO_TAGS, KeyName, KeyVersion
+from hsmvault.model.release_policies import ReleasePolicy
+from hsmvault.model.rotation import RotationPolicy
 from hsmvault.store import columns
 from hsmvault.store.schema import key_names, key_versions
 from hsmvault.store.statements import Row, Value
@@ -17,6 +19,7 @@ NAME_FIELDS: Final = (
     "revision",
     "deleted_at",
     "purge_at",
+    "rotation_policy",
 )
 VERSION_FIELDS: Final = (
     "container_id",
@@ -37,6 +40,7 @@ VERSION_FIELDS: Final = (
     "exportable",
     "managed",
     "tags",
+    "release_policy",
 )
 NAME_COLUMNS: Final = [key_names.c[name] for name in NAME_FIELDS if name != "folded"]
 # The spelling of the name is the name's own: these columns are selected from the join of both tables.
@@ -56,12 +60,14 @@ def encode_name(name: KeyName) -> dict[str, Value]:
         "revision": name.revision,
         "deleted_at": name.deleted_at,
         "purge_at": name.purge_at,
+        "rotation_policy": columns.value_to_column(name.rotation_policy),
     }
 
 
 def decode_name(row: Row) -> KeyName:
     """row: of NAME_COLUMNS."""
-    return KeyName(*row)
+    *plain, policy = row
+    return KeyName(*plain, rotation_policy=columns.value_from_column(policy, RotationPolicy))
 
 
 def encode_version(version: KeyVersion) -> dict[str, Value]:
@@ -84,6 +90,7 @@ def encode_version(version: KeyVersion) -> dict[str, Value]:
         "exportable": version.exportable,
         "managed": version.managed,
         "tags": columns.text_map_to_column(version.tags),
+        "release_policy": columns.value_to_column(version.release_policy),
     }
 
 
@@ -111,6 +118,7 @@ def decode_version(row: Row) -> KeyVersion:
         exportable,
         managed,
         tags,
+        release_policy,
     ) = row
     return KeyVersion(
         container_id=container_id,
@@ -131,4 +139,5 @@ def decode_version(row: Row) -> KeyVersion:
         exportable=bool(exportable),
         managed=bool(managed),
         tags=NO_TAGS if tags == "{}" else columns.text_map_from_column(tags),
+        release_policy=columns.value_from_column(release_policy, ReleasePolicy),
     )

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from hsmvault.model.keys import KeyName, KeyVersion
+from hsmvault.model.rotation import RotationPolicy
 from hsmvault.store import columns
 from hsmvault.store.database import Transaction
 from hsmvault.store.key_rows import (
@@ -84,9 +85,10 @@ _NEW_LATEST = Statement(
 _TOUCH_NAME = Statement(sa.update(key_names).where(_as_read, _is_active), ["revision"])
 _UPDATE_VERSION = Statement(
     sa.update(key_versions).where(_this_version),
-    ["operations", "updated", "enabled", "not_before", "expires", "exportable", "tags"],
+    ["operations", "updated", "enabled", "not_before", "expires", "exportable", "tags", "release_policy"],
 )
 _REPLACE_MATERIAL = Statement(sa.update(key_versions).where(_this_version), ["reference"])
+_SET_ROTATION_POLICY = Statement(sa.update(key_names).where(_as_read, _is_active), ["rotation_policy", "revision"])
 _DELETE_NAME = Statement(sa.update(key_names).where(_as_read, _is_active), ["deleted_at", "purge_at", "revision"])
 _RECOVER_NAME = Statement(sa.update(key_names).where(_as_read, _is_deleted), ["deleted_at", "purge_at", "revision"])
 _PURGE_VERSIONS = Statement(sa.delete(key_versions).where(same(key_versions.c.container_id, key_versions.c.folded)))
@@ -183,8 +185,22 @@ async def update_version(tx: Transaction, version: KeyVersion, *, at_name: KeyNa
         expires=version.expires,
         exportable=version.exportable,
         tags=columns.text_map_to_column(version.tags),
+        release_policy=columns.value_to_column(version.release_policy),
     )
     tx.changed("key", version.container_id, at_name.folded)
+
+
+async def set_rotation_policy(tx: Transaction, at_name: KeyName, policy: RotationPolicy | None) -> None:
+    """Raises Conflicted when the name is not active at the revision that was read."""
+    await tx.swap(
+        _SET_ROTATION_POLICY,
+        container_id=at_name.container_id,
+        folded=at_name.folded,
+        read_revision=at_name.revision,
+        rotation_policy=columns.value_to_column(policy),
+        revision=at_name.revision + 1,
+    )
+    tx.changed("key", at_name.container_id, at_name.folded)
 
 
 async def replace_material(tx: Transaction, version: KeyVersion) -> None:

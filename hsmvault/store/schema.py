@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_REVISION = "0001"  # head of migrations/; four digits that go up, so that a newer one is known to be newer
+SCHEMA_REVISION = "0002"  # head of migrations/; four digits that go up, so that a newer one is known to be newer
 APPLICATION_ID = 0x48534D56  # 'HSMV' in the header of an SQLite file (PRAGMA application_id)
 
 metadata = MetaData(
@@ -95,7 +95,19 @@ worlds = Table(
     Column("mac_key_id", LargeBinary, nullable=False),
     Column("custody", _text(), nullable=False),
     Column("created", BigInteger, nullable=False),
+    Column("export_key_id", LargeBinary),
+    Column("attestation_key_id", LargeBinary),
+    Column("attestation_certificate", LargeBinary),
     UniqueConstraint("name"),
+)
+
+older_world_keys = Table(
+    "older_world_keys",
+    metadata,
+    Column("id", _text(), primary_key=True),
+    Column("world_id", _text(), ForeignKey("worlds.id"), nullable=False),
+    Column("key_id", LargeBinary, nullable=False),
+    Column("retired", BigInteger, nullable=False),
 )
 
 system_keys = Table(
@@ -109,7 +121,7 @@ system_keys = Table(
 )
 Index(
     "uq_system_keys_active",
-    system_keys.c.state,
+    system_keys.c.world_id,
     unique=True,
     sqlite_where=system_keys.c.state == "active",
     postgresql_where=system_keys.c.state == "active",
@@ -183,6 +195,7 @@ key_names = Table(
     Column("revision", BigInteger, nullable=False),
     Column("deleted_at", BigInteger),
     Column("purge_at", BigInteger),
+    Column("rotation_policy", _text()),
     sqlite_with_rowid=False,
 )
 Index(
@@ -220,8 +233,40 @@ key_versions = Table(
     Column("exportable", Boolean, nullable=False),
     Column("managed", Boolean, nullable=False),
     Column("tags", _text(), nullable=False),
+    Column("release_policy", _text()),
     UniqueConstraint("container_id", "folded", "sequence"),
     ForeignKeyConstraint(["container_id", "folded"], ["key_names.container_id", "key_names.folded"]),
+)
+
+# What is to happen to an object by itself, and when. `kind` is the word of the access policy ("keys"); one row for each
+# object and each thing that can happen to it.
+schedule = Table(
+    "schedule",
+    metadata,
+    Column("container_id", _text(), primary_key=True),
+    Column("kind", _text(), primary_key=True),
+    Column("folded", _text(), primary_key=True),
+    Column("what", _text(), primary_key=True),
+    Column("due_at", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index("ix_schedule_due_at", schedule.c.what, schedule.c.due_at)
+
+# Events that are to be delivered, in the order of their commits.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("event_id", _text(), nullable=False),
+    Column("type", _text(), nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("container_id", _text(), nullable=False),
+    Column("object_type", _text(), nullable=False),
+    Column("name", _text(), nullable=False),
+    Column("version", _text(), nullable=False),
+    Column("not_before", BigInteger),
+    Column("expires", BigInteger),
+    sqlite_autoincrement=True,
 )
 
 role_assignments = Table(

@@ -18,6 +18,9 @@ _WORLD_FIELDS: Final = (
     "mac_key_id",
     "custody",
     "created",
+    "export_key_id",
+    "attestation_key_id",
+    "attestation_certificate",
 )
 _WORLD_COLUMNS: Final = [schema.worlds.c[name] for name in _WORLD_FIELDS]
 _KEY_FIELDS: Final = ("id", "world_id", "key_id", "state", "created")
@@ -59,6 +62,9 @@ async def insert_world(tx: Transaction, row: WorldRow) -> None:
         mac_key_id=row.mac_key_id,
         custody=row.custody,
         created=row.created,
+        export_key_id=row.export_key_id,
+        attestation_key_id=row.attestation_key_id,
+        attestation_certificate=row.attestation_certificate,
     )
     tx.changed("world", "", row.name)
 

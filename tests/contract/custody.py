@@ -342,7 +342,7 @@ class CustodyContract:
         _, material = callers_key(spec)
         _, other = callers_key(spec)
         with pytest.raises(RequestError):
-            await rig.custodian.admit(PrivateKeyMaterial(spec, other.public, material.pkcs8), row("mixed"))
+            await rig.custodian.admit(PrivateKeyMaterial(spec, other.public, material.encoded), row("mixed"))
 
     @pytest.mark.parametrize(
         "spec",

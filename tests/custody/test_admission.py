@@ -96,7 +96,7 @@ def refusal(jwk: PrivateJwk) -> str:
 def test_a_complete_rsa_key_is_taken_as_it_is(bits: int, exponent: int) -> None:
     material = material_from_jwk(rsa_jwk(bits, exponent))
     assert material.spec == KeySpec.rsa(bits, exponent)
-    key = load_der_private_key(material.pkcs8, None)  # with all of the library's own checks
+    key = load_der_private_key(material.encoded, None)  # with all of the library's own checks
     assert isinstance(key, rsa.RSAPrivateKey)
     assert key.private_numbers() == rsa_key(bits, exponent).private_numbers()
 
@@ -105,7 +105,7 @@ def test_a_complete_rsa_key_is_taken_as_it_is(bits: int, exponent: int) -> None:
 def test_an_ec_key_is_taken_as_it_is(curve: Curve) -> None:
     material = material_from_jwk(ec_jwk(curve))
     assert material.spec == KeySpec.ec(curve)
-    key = load_der_private_key(material.pkcs8, None)
+    key = load_der_private_key(material.encoded, None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     assert key.private_numbers() == ec_numbers(curve)
 
@@ -114,7 +114,7 @@ def test_an_ec_key_is_taken_as_it_is(curve: Curve) -> None:
 def test_the_keys_of_the_jose_standards_are_taken(vector: dict) -> None:
     jwk = private_jwk(vector)
     material = material_from_jwk(jwk)
-    key = load_der_private_key(material.pkcs8, None)
+    key = load_der_private_key(material.encoded, None)
     expected = int.from_bytes(base64.urlsafe_b64decode(vector["d"] + "=="), "big")
     numbers = key.private_numbers()  # type: ignore[union-attr]  # RSA or EC
     assert (numbers.d if jwk.family is Family.RSA else numbers.private_value) == expected
@@ -137,7 +137,7 @@ def test_missing_crt_members_are_computed() -> None:
 def test_missing_factors_are_found() -> None:
     short = replace(rsa_jwk(), p=None, q=None, dp=None, dq=None, qi=None)
     material = material_from_jwk(short)
-    key = load_der_private_key(material.pkcs8, None)
+    key = load_der_private_key(material.encoded, None)
     assert isinstance(key, rsa.RSAPrivateKey)
     own = rsa_key().private_numbers()
     assert {key.private_numbers().p, key.private_numbers().q} == {own.p, own.q}

@@ -80,11 +80,11 @@ async def rig() -> AsyncIterator[Rig]:
 async def test_a_row_holds_nothing_of_the_private_key_in_the_clear(rig: Rig) -> None:
     given = material()
     held = await rig.custodian.admit(given, row())
-    key = SoftKey.load(given.pkcs8)
+    key = SoftKey.load(given.encoded)
     assert held.custody is CustodyClass.SOFT
-    assert given.pkcs8 not in held.reference
-    assert key.pkcs8() == given.pkcs8
-    assert given.pkcs8[40:60] not in held.reference
+    assert given.encoded not in held.reference
+    assert key.pkcs8() == given.encoded
+    assert given.encoded[40:60] not in held.reference
     assert held.reference[:1] == b"\x01"
 
 
@@ -201,7 +201,7 @@ async def test_a_key_of_another_class_of_custody_does_not_open(rig: Rig) -> None
 async def test_something_sealed_that_is_no_key_does_not_open(rig: Rig) -> None:
     binding = row()
     held = await rig.custodian.generate(P256, binding)
-    for value in (b"", b"not a key", material().pkcs8):
+    for value in (b"", b"not a key", material().encoded):
         bad = replace(held, reference=await rig.sealer.seal(value, binding))
         with pytest.raises(Unavailable):
             await rig.custodian.open(bad, binding).sign(ES256, DIGEST)

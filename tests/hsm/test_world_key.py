@@ -34,8 +34,10 @@ def work(softhsm: SoftToken, module: Module) -> Iterator[WorkSession]:
     """What an intruder in the process has: a session of a process that is logged in."""
     token = module.find_token(softhsm.selector)
     session = module.login(token, softhsm.user_pin)
-    made = WorkSession(lambda: module.open_session(token), session, generation=1, profile=module.profile, world=None)
-    made.world = world_keys.read_world(made, module.raw, softhsm.ids)
+    made = WorkSession(
+        lambda: module.open_session(token), session, generation=1, profile=module.profile, raw=module.raw, world=None
+    )
+    made.world = world_keys.read_world(made, softhsm.ids)
     yield made
     session.close()
 

@@ -1,23 +1,19 @@
-"""Project Wycheproof's RSA vectors, where they are at hand. They are not part of this repository.
+"""Project Wycheproof's vectors: the files of c2sp/ (source and licence stand there), as values.
 
-HSMVAULT_WYCHEPROOF names a folder with files cut from C2SP/wycheproof (Apache License 2.0), testvectors_v1: the
-groups whose private key is given, fields unchanged, as {"groups": [{"jwk" or "pkcs8": …, "sha": …, "tests": […]}]}.
-Without it the tests that need them are skipped; tests/vectors/encodings.py covers the same ground.
+The groups whose private or secret key is given, fields unchanged.
 """
 
 import base64
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 from hsmvault.custody.admission import PrivateJwk, material_from_jwk, material_from_pkcs8
 from hsmvault.custody.protocols import PrivateKeyMaterial
 from hsmvault.model.algorithms import Curve, Family
 
+_FOLDER = Path(__file__).parent / "c2sp"
 DECRYPTION_FILES = {
     "rsa_oaep_sha1.json": "RSA-OAEP",
     "rsa_oaep_sha256.json": "RSA-OAEP-256",
@@ -45,7 +41,7 @@ class Signature:
 
 
 def decryptions(file: str) -> Iterator[tuple[PrivateKeyMaterial, list[Decryption]]]:
-    for group in _groups(file):
+    for group in groups(file):
         cases = []
         for test in group["tests"]:
             good = test["result"] == "valid" and not test.get("label")  # ours has an empty label, always
@@ -56,7 +52,7 @@ def decryptions(file: str) -> Iterator[tuple[PrivateKeyMaterial, list[Decryption
 
 def signatures() -> Iterator[tuple[PrivateKeyMaterial, str, list[Signature]]]:
     """Key, our name of the algorithm, and signatures that must come out byte for byte."""
-    for group in _groups(SIGNATURE_FILE):
+    for group in groups(SIGNATURE_FILE):
         if group["sha"] in SIGNATURE_NAMES:
             cases = [
                 Signature(bytes.fromhex(test["msg"]), bytes.fromhex(test["sig"]))
@@ -74,8 +70,5 @@ def private_jwk(members: dict[str, str]) -> PrivateJwk:
     return PrivateJwk(Family(members["kty"]), curve, **numbers)
 
 
-def _groups(file: str) -> list[dict]:
-    folder = os.environ.get("HSMVAULT_WYCHEPROOF")
-    if not folder or not (path := Path(folder) / file).is_file():
-        pytest.skip(f"HSMVAULT_WYCHEPROOF names no folder with {file}")
-    return json.loads(path.read_text())["groups"]
+def groups(file: str) -> list[dict]:
+    return json.loads((_FOLDER / file).read_text())["groups"]

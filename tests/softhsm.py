@@ -8,6 +8,7 @@ HSMVAULT_TEST_MODULE names another build of SoftHSM.
 """
 
 import asyncio
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -21,7 +22,7 @@ import pytest
 
 from hsmvault.clock import RandomIdentifiers
 from hsmvault.custody.world import World
-from hsmvault.hsm.ceremony import create_world, initialise_token
+from hsmvault.hsm.ceremony import create_world, initialise_token, make_export_key
 from hsmvault.hsm.module import Module, TokenSelector, load_module
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.profile import Profile, load_profile
@@ -99,6 +100,14 @@ class SoftToken:
         with self.loaded() as module:
             async with self.started(module) as token:
                 yield World([token], RandomIdentifiers())
+
+
+async def offer_export(world: World) -> None:
+    """Give the world an export key, as a completed one has."""
+    token = world.tokens[0]
+    token_id = os.urandom(16)
+    await token.load(lambda work: make_export_key(work, token_id))
+    token.adopt(dataclasses.replace(token.ids, export=token_id))
 
 
 async def until_back(token: Token, generation: int) -> None:

@@ -29,7 +29,7 @@ from hsmvault.custody.primitives import CURVES, CURVES_BY_LIBRARY_NAME
 from hsmvault.custody.protocols import PrivateKeyMaterial
 from hsmvault.custody.public import PublicKey, point_on
 from hsmvault.errors import BadRequest
-from hsmvault.model.algorithms import RSA_SIZES_BITS, Curve, Family
+from hsmvault.model.algorithms import OCT_IMPORTED_SIZES_BITS, RSA_SIZES_BITS, Curve, Family, KeySpec
 
 PUBLIC_EXPONENTS = (3, 65537)  # 17 is known to pools too: pass it
 
@@ -75,6 +75,15 @@ def material_from_jwk(jwk: PrivateJwk, *, public_exponents: Collection[int] = PU
     if jwk.family is Family.EC:
         return _ec_from_jwk(jwk)
     raise BadRequest("Keys of this type cannot be imported.")
+
+
+def material_from_oct(k: bytes) -> PrivateKeyMaterial:
+    """k: the bytes of a symmetric key, which may be any. Raises BadRequest for a size that is not served."""
+    if len(k) > max(OCT_IMPORTED_SIZES_BITS) // 8:
+        raise BadRequest("JSON Web Key: k property of oct key is too large, maximum size is 64")
+    if 8 * len(k) not in OCT_IMPORTED_SIZES_BITS:
+        raise BadRequest(f"Unsupported key size ({8 * len(k)}). Supported sizes are {list(OCT_IMPORTED_SIZES_BITS)}")
+    return PrivateKeyMaterial(KeySpec.oct(8 * len(k)), b"", k)
 
 
 def material_from_pkcs8(der: bytes, *, public_exponents: Collection[int] = PUBLIC_EXPONENTS) -> PrivateKeyMaterial:

@@ -1,138 +1,151 @@
-"""The backup blob of one object with all its versions. It needs nothing but the system key that sealed it.
+"""The backup blob of one object with all its versions.
 
     20 bytes  tag, readable: `hsmvaultObjectBackup`
-    1 byte    format version, 1
+    1 byte    format version, 2
     4 bytes   length of the header, big-endian
     n bytes   header, JSON: BackupHeader
-    2 bytes   length of the sealed key, big-endian
-    n bytes   a fresh 32-byte data key, sealed by the system key and bound to everything up to the header's end
-    12 bytes  IV, random
-    n bytes   body under AES-256-GCM with that data key, bound to the same bytes
-    16 bytes  tag of GCM
+    n bytes   body, a sealed value (sealing.py) of the place that backup_container() names, bound to the SHA-256 of
+              everything before it
 
-Kind, subscription, geography and format are authenticated with the body; the header is readable, because the system
-key's id must be known before anything can be opened. What a caller restores is compared with what he may restore
-after it was opened, and every refusal is the same one (threat model, 7). What is in the body, and that it binds to
-its new place, is the business of whoever wrote it.
+The body is sealed by the data key that the backups of a security world share. Its row lies with those of the containers
+and is sealed anew when the system key rotates, so that a blob outlives the system key under which it was made. The
+header carries the row too, as it was sealed at that time: a database that was restored from before the world's first
+backup opens the blob with it, as long as that system key is there.
+
+Scope and format are authenticated with the body. What a caller restores is compared with what he may restore after it
+was opened, and every refusal is the same one (threat model, 7). What is in the body, and that it binds to its new
+place, is the business of whoever wrote it. Blobs of format 1 still open: backup_first.py.
 """
 
+import hashlib
 from dataclasses import dataclass
 
 import msgspec
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from hsmvault.clock import Identifiers
-from hsmvault.custody.keyring import KeyRing
-from hsmvault.custody.protocols import SystemKey
-from hsmvault.errors import BadRequest, CiphertextRefused
+from hsmvault.custody.backup_first import FirstHeader, Unopened, open_first
+from hsmvault.custody.protocols import Binding
+from hsmvault.custody.sealing import Sealer
+from hsmvault.errors import BadRequest, Damaged
+from hsmvault.model.data_keys import DataKeyRow
 
 TAG = b"hsmvaultObjectBackup"
-FORMAT = b"\x01"
-KEY_BYTES = 32
-IV_BYTES = 12
-GCM_TAG_BYTES = 16
-LONGEST_HEADER_BYTES = 2048
+FORMAT = b"\x02"
+FIRST_FORMAT = b"\x01"
+LONGEST_HEADER_BYTES = 4096
+VAULT = "vault"
 
-_PREFIX = TAG + FORMAT
+_KIND = "backup"
+_LENGTH_BYTES = 4
+_HEADER_STARTS = len(TAG) + len(FORMAT) + _LENGTH_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class BackupScope:
-    """Where a blob may be restored: the same kind of object, subscription and geography; all compared exactly.
+    """Where a blob may be restored: the same kind of object and of container, subscription, tenant, geography and
+    security world; all compared exactly.
 
     kind: 'key', later 'secret' and 'certificate'. subscription_id: a GUID in lower case. geography: as configured.
-    tenant_id: of the container; a GUID in lower case.
+    tenant_id: of the container; a GUID in lower case. holder: 'vault' or 'pool'. world_id: of the container's HSM keys.
     """
 
     kind: str
     subscription_id: str
     geography: str
     tenant_id: str
+    holder: str = VAULT
+    world_id: str = ""
 
 
 class BackupHeader(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What stands in the clear. created: seconds since 1970 UTC. The rest: see BackupScope."""
+    """What stands in the clear. created: seconds since 1970 UTC. data_key: the row that opens the body."""
 
-    kind: str
-    subscription_id: str
-    geography: str
-    tenant_id: str
-    system_key_id: str
+    scope: BackupScope
     created: int
-
-    @property
-    def scope(self) -> BackupScope:
-        return BackupScope(self.kind, self.subscription_id, self.geography, self.tenant_id)
+    data_key: DataKeyRow
 
 
 _HEADER = msgspec.json.Decoder(BackupHeader)
 
 
-async def seal_backup(
-    system_key: SystemKey, scope: BackupScope, body: bytes, *, created: int, identifiers: Identifiers
-) -> bytes:
-    """created: seconds since 1970 UTC. Raises Unavailable and Throttled from the HSM."""
-    header = msgspec.json.encode(
-        BackupHeader(scope.kind, scope.subscription_id, scope.geography, scope.tenant_id, system_key.id, created)
-    )
-    assert len(header) <= LONGEST_HEADER_BYTES
-    bound_to = _PREFIX + len(header).to_bytes(4, "big") + header
-    key, iv = identifiers.random(KEY_BYTES), identifiers.random(IV_BYTES)
-    sealed_key = await system_key.seal(key, bound_to)
-    ciphertext = AESGCM(key).encrypt(iv, body, bound_to)
-    return b"".join((bound_to, len(sealed_key).to_bytes(2, "big"), sealed_key, iv, ciphertext))
-
-
-async def open_backup(system_keys: KeyRing, blob: bytes, expected: BackupScope) -> bytes:
-    """The body of a blob that was made for this scope.
-
-    Raises BadRequest with one text for every other blob; Unavailable and Throttled from the HSM.
+def backup_container(world_id: str) -> str:
+    """Stands for a container in the data keys: that of everything backed up in this world. Its data key is never
+    removed.
     """
-    parts = _parse(blob)
-    system_key = system_keys.get(parts.header.system_key_id)
-    if system_key is None:
-        raise _refused("made under another system key")
+    return f"backups:{world_id}"
+
+
+async def seal_backup(sealer: Sealer, scope: BackupScope, body: bytes, *, created: int) -> bytes:
+    """sealer: of the scope's world. created: seconds since 1970 UTC. Raises Unavailable and Throttled from the HSM and
+    the store.
+    """
+    place = Binding(backup_container(scope.world_id), _KIND, "", "")
+    data_key = await sealer.row_of(await sealer.seal(b"", place), place)
+    header = msgspec.json.encode(BackupHeader(scope, created, data_key))
+    assert len(header) <= LONGEST_HEADER_BYTES
+    front = b"".join((TAG, FORMAT, len(header).to_bytes(_LENGTH_BYTES, "big"), header))
+    return front + await sealer.seal(body, _place(scope.world_id, front))
+
+
+async def open_backup(sealer: Sealer, blob: bytes, expected: BackupScope) -> bytes:
+    """The body of a blob that was made for this scope. sealer: of the scope's world.
+
+    Raises BadRequest with one text for every other blob; Unavailable and Throttled from the HSM and the store.
+    """
+    front, header, rest = _split(blob)
     try:
-        key = await system_key.open(parts.sealed_key, parts.bound_to)
-        body = AESGCM(key).decrypt(parts.iv, parts.ciphertext, parts.bound_to)
-    except (CiphertextRefused, InvalidTag, ValueError) as error:  # ValueError: a key of another length
-        raise _refused("not as it was sealed") from error
-    if parts.header.scope != expected:
-        raise _refused(f"made for {parts.header.scope}")
+        if blob[len(TAG) : len(TAG) + len(FORMAT)] == FIRST_FORMAT:
+            first, body = await open_first(sealer.system_keys, front, header, rest)
+            scope = _scope_of(first, expected.world_id)
+        else:
+            read = _HEADER.decode(header)
+            scope = read.scope
+            body = await open_carried(sealer, rest, _place(expected.world_id, front), read.data_key)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise _refused("header not readable") from error
+    except Unopened as error:
+        raise _refused(str(error)) from error
+    except Damaged as error:
+        raise _refused(error.detail or "not as it was sealed") from error
+    if scope != expected:
+        raise _refused(f"made for {scope}")
     return body
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Parts:
-    header: BackupHeader
-    bound_to: bytes
-    sealed_key: bytes
-    iv: bytes
-    ciphertext: bytes
+async def open_carried(sealer: Sealer, sealed: bytes, binding: Binding, carried: DataKeyRow) -> bytes:
+    """Open a sealed value that came with the row of its data key. The database's own row counts where there is one: it
+    was sealed anew since, when the system key rotated.
+
+    Raises Damaged when it does not open for this binding; Unavailable and Throttled from the HSM and the store.
+    """
+    try:
+        await sealer.row_of(sealed, binding)
+    except Damaged:
+        await sealer.borrow(carried)
+    return await sealer.open(sealed, binding)
 
 
-def _parse(blob: bytes) -> _Parts:
-    """Hostile bytes: every length is checked, and nothing is believed yet."""
+def _place(world_id: str, front: bytes) -> Binding:
+    return Binding(backup_container(world_id), _KIND, hashlib.sha256(front).hexdigest(), "")
+
+
+def _scope_of(first: FirstHeader, world_id: str) -> BackupScope:
+    """Format 1 comes from a time when there were vaults alone; the system key that opened it says which world."""
+    return BackupScope(first.kind, first.subscription_id, first.geography, first.tenant_id, VAULT, world_id)
+
+
+def _split(blob: bytes) -> tuple[bytes, bytes, bytes]:
+    """Everything up to the header's end, the header, and the rest. Nothing is believed yet."""
     if blob[: len(TAG)] != TAG:
         raise _refused("not a backup of ours")
-    if blob[len(TAG) : len(_PREFIX)] != FORMAT:
+    if blob[len(TAG) : len(TAG) + len(FORMAT)] not in (FORMAT, FIRST_FORMAT):
         raise _refused("format version not known")
-    header_starts = len(_PREFIX) + 4
-    header_bytes = int.from_bytes(blob[len(_PREFIX) : header_starts], "big")
+    header_bytes = int.from_bytes(blob[_HEADER_STARTS - _LENGTH_BYTES : _HEADER_STARTS], "big")
     if header_bytes > LONGEST_HEADER_BYTES:
         raise _refused("header too long")
-    header_ends = header_starts + header_bytes
-    key_starts = header_ends + 2
-    key_ends = key_starts + int.from_bytes(blob[header_ends:key_starts], "big")
-    if len(blob) < key_ends + IV_BYTES + GCM_TAG_BYTES:
+    ends = _HEADER_STARTS + header_bytes
+    if len(blob) < ends:
         raise _refused("cut")
-    try:
-        header = _HEADER.decode(blob[header_starts:header_ends])
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise _refused("header not readable") from error
-    iv_ends = key_ends + IV_BYTES
-    return _Parts(header, blob[:header_ends], blob[key_starts:key_ends], blob[key_ends:iv_ends], blob[iv_ends:])
+    return blob[:ends], blob[_HEADER_STARTS:ends], blob[ends:]
 
 
 def _refused(reason: str) -> BadRequest:

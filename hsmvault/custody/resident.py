@@ -13,26 +13,39 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import replace
 
 import msgspec
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
 
 from hsmvault.clock import Identifiers
+from hsmvault.custody import byok
+from hsmvault.custody.attestation import NOBODY, Attestor, Opened, Subject
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.loaded import LoadedKeys
-from hsmvault.custody.protocols import Binding, CustodyClass, HeldKey, KeyHandle, PrivateKeyMaterial
-from hsmvault.custody.reference import FORMAT, ResidentReference, decode_resident
-from hsmvault.custody.steps import Steps, cache_name, destroy_quietly, spec_bytes, translated, unusable
+from hsmvault.custody.protocols import (
+    PLAIN,
+    Attestation,
+    Binding,
+    CustodyClass,
+    HeldKey,
+    KeyHandle,
+    PrivateKeyMaterial,
+    Terms,
+)
+from hsmvault.custody.reference import FORMAT, Origin, ResidentReference, decode_resident
+from hsmvault.custody.steps import Steps, cache_name, destroy_quietly, translated, unusable
+from hsmvault.custody.terms import EXCHANGE_ONLY, check_terms, prove_use
 from hsmvault.custody.token_key import TokenKey
 from hsmvault.custody.world import World, same_mac, world_mac
 from hsmvault.errors import BadRequest, CiphertextRefused
 from hsmvault.hsm import objects, token_objects
 from hsmvault.hsm.objects import Stay
-from hsmvault.hsm.pairwise import PairwiseFailed, prove
+from hsmvault.hsm.pairwise import PairwiseFailed
 from hsmvault.hsm.returncodes import ModuleError, WrongAttributes
 from hsmvault.hsm.work import KeyObject, WorkSession
 from hsmvault.hsm.world_keys import CANARY_MESSAGE
-from hsmvault.model.algorithms import KeySpec
+from hsmvault.model.algorithms import Curve, Family, Hash, KeySpec
 
 LOG = logging.getLogger("hsmvault.custody")
 LABEL = "hsmvault key"
@@ -52,10 +65,12 @@ class ResidentCustodian:
         identifiers: Identifiers,
         intents: Intents,
         *,
+        attestor: Attestor = NOBODY,
         fault: Callable[[str], None] | None = None,
     ) -> None:
-        """fault: see Steps."""
+        """attestor: of the same world. fault: see Steps."""
         self.world = world
+        self._attestor = attestor
         self.token = world.tokens[0]
         self.loaded = (LoadedKeys(self.token, None),)
         self._identifiers = identifiers
@@ -63,35 +78,38 @@ class ResidentCustodian:
         self._creating = threading.Lock()
         self._step = Steps(fault)
 
-    async def generate(self, spec: KeySpec, binding: Binding) -> HeldKey:
+    async def generate(self, spec: KeySpec, binding: Binding, terms: Terms = PLAIN) -> HeldKey:
         """See Custodian. Always in the generating thread: a token object takes 2 to 125 ms to write."""
         objects.require_served(self.token.profile, spec)
-        stay = await self._plan()
+        _check_terms(spec.family, terms)
+        stay = await self._plan(terms)
+        draft = Stay(moves=True, exchange=terms.exchange)
 
         def job(work: WorkSession) -> HeldKey:
-            pair = self._step("generate", lambda: objects.generate_pair(work, spec, objects.MOVING))
+            pair = self._step("generate", lambda: objects.generate_pair(work, spec, draft))
             with self._creating:
                 private = self._step("move", lambda: objects.move_to_token(work, pair.private, spec, stay))
-            return self._keep(work, private, stay, spec, pair.public, binding)
+            return self._keep(work, private, stay, spec, pair.public, binding, Origin.GENERATED)
 
         return await self._made(translated(self.token.make, job), stay)
 
-    async def admit(self, material: PrivateKeyMaterial, binding: Binding) -> HeldKey:
+    async def admit(self, material: PrivateKeyMaterial, binding: Binding, terms: Terms = PLAIN) -> HeldKey:
         """See Custodian. The key is opened as a session object first: a refused C_UnwrapKey leaves an unlabelled
         object behind on SoftHSM 2.6.1, and that one dies with its session.
         """
         spec, public = material.spec, material.public
         objects.require_served(self.token.profile, spec)
-        stay = await self._plan()
+        _check_terms(spec.family, terms)
+        stay = await self._plan(terms)
         transport = self._identifiers.random(_TRANSPORT_KEY_BYTES)
 
         def job(work: WorkSession) -> HeldKey:
             wrapped = aes_key_wrap_with_padding(transport, material.encoded)
             key = self._step("transport", lambda: objects.create_transport_key(work, transport))
             try:
-                trial = objects.unwrap_private(work, key, wrapped, spec, objects.WORKING_COPY, public)
+                trial = objects.unwrap_private(work, key, wrapped, spec, Stay(exchange=terms.exchange), public)
                 try:
-                    prove(work, trial, spec, public)
+                    prove_use(work, trial, spec, public, terms)
                 finally:
                     destroy_quietly(trial)
                 with self._creating:
@@ -100,12 +118,48 @@ class ResidentCustodian:
                     )
             finally:
                 self._step("destroy transport", lambda: destroy_quietly(key))
-            return self._keep(work, private, stay, spec, public, binding)
+            return self._keep(work, private, stay, spec, public, binding, Origin.IMPORTED)
 
         try:
             return await self._made(translated(self.token.make_of, job), stay)
         except CiphertextRefused as error:
             raise BadRequest("The key cannot be imported.", detail=error.detail) from error
+
+    async def admit_wrapped(
+        self,
+        exchange: HeldKey,
+        exchange_binding: Binding,
+        family: Family,
+        curve: Curve | None,
+        wrapped: bytes,
+        binding: Binding,
+        terms: Terms = PLAIN,
+    ) -> HeldKey:
+        """See Custodian, and byok.py. The key is opened as a session object first, and proved."""
+        if family is Family.OCT:
+            raise BadRequest(objects.NO_RESIDENT_OCT)
+        _check_terms(family, terms)
+        parcel = byok.parcel(exchange, self.custody, family, curve, wrapped)
+        stay = await self._plan(terms)
+
+        def job(work: WorkSession) -> HeldKey:
+            with work.aside() as side:
+                kek = self._exchange_key(side, exchange, exchange_binding)
+                ephemeral = byok.unwrap_ephemeral(side, self._step, kek, parcel)
+                trial = byok.unwrap_target(side, self._step, ephemeral, parcel, Stay(exchange=terms.exchange))
+                spec, public = trial.spec, trial.public
+                prove_use(side, trial.private, spec, public, terms)
+                with self._creating:
+                    private = self._step(
+                        "admit", lambda: objects.unwrap_private(side, ephemeral, parcel.target, spec, stay, public)
+                    )
+                return self._keep(side, private, stay, spec, public, binding, Origin.IMPORTED_WRAPPED)
+
+        return await self._made(byok.admitted(self.token.make_of, job), stay)
+
+    async def export(self, held: HeldKey, binding: Binding, recipient: bytes, oaep: Hash) -> bytes:
+        """Never: the key cannot leave."""
+        raise BadRequest("A key that is resident in the HSM cannot be exported.")
 
     def open(self, held: HeldKey, binding: Binding) -> KeyHandle:
         """See Custodian."""
@@ -117,6 +171,18 @@ class ResidentCustodian:
             cache_name(held, binding),
             lambda work: self._load(work, held, binding),
         )
+
+    async def attest(self, held: HeldKey, binding: Binding) -> Attestation:
+        """See Custodian, and attestation.py. Of the token object itself."""
+        reference = decode_resident(held.reference)
+
+        def opened(work: WorkSession) -> Opened:
+            _check_mac(work, held, reference, binding)
+            key = self._find(work, held, reference)  # which proves it
+            return Opened([("key exchange" if reference.exchange else "key", key)], proved=True)
+
+        subject = Subject(held, binding, reference.origin, reference.terms)
+        return await self._attestor.attest(self.token, subject, opened)
 
     async def pack(self, held: HeldKey, binding: Binding) -> bytes:
         """Never: the key cannot leave, so no backup of it exists."""
@@ -161,10 +227,10 @@ class ResidentCustodian:
 
         return await translated(self.token.load, job)
 
-    async def _plan(self) -> Stay:
+    async def _plan(self, terms: Terms) -> Stay:
         """A new CKA_ID, and a durable intent that names it."""
         _ = self.token.world  # refuses while the token is down: nothing is planned that cannot be done
-        stay = Stay(token_id=self._identifiers.random(_ID_BYTES), label=LABEL)
+        stay = Stay(token_id=self._identifiers.random(_ID_BYTES), label=LABEL, exchange=terms.exchange)
         assert stay.token_id is not None
         await self._intents.plan(stay.token_id)
         return stay
@@ -184,31 +250,52 @@ class ResidentCustodian:
     # -- in the threads ---------------------------------------------------------------------------------------------
 
     def _keep(
-        self, work: WorkSession, private: KeyObject, stay: Stay, spec: KeySpec, public: bytes, binding: Binding
+        self,
+        work: WorkSession,
+        private: KeyObject,
+        stay: Stay,
+        spec: KeySpec,
+        public: bytes,
+        binding: Binding,
+        origin: Origin,
     ) -> HeldKey:
         """Prove the object, or destroy it."""
         assert stay.token_id is not None
         token_id = stay.token_id
+        held = HeldKey(self.custody, spec, public, b"")
+        reference = ResidentReference(FORMAT, token_id, b"", origin, stay.exchange)
         try:
-            self._step("prove", lambda: prove(work, private, spec, public))
-            mac = self._step("mac", lambda: world_mac(work, _PURPOSE, _message(binding, spec, public, token_id)))
+            self._step("prove", lambda: prove_use(work, private, spec, public, reference.terms))
+            mac = self._step("mac", lambda: world_mac(work, _PURPOSE, reference.message(held, binding)))
         except (*ModuleError, PairwiseFailed):
             with suppress(*ModuleError), self._creating:
                 token_objects.destroy_private(work, token_id)
             raise
-        return HeldKey(self.custody, spec, public, msgspec.msgpack.encode(ResidentReference(FORMAT, token_id, mac)))
+        return replace(held, reference=msgspec.msgpack.encode(msgspec.structs.replace(reference, mac=mac)))
 
     def _load(self, work: WorkSession, held: HeldKey, binding: Binding) -> KeyObject:
+        """A key that signs and decrypts."""
         reference = decode_resident(held.reference)
-        message = _message(binding, held.spec, held.public, reference.token_id)
-        if not same_mac(world_mac(work, _PURPOSE, message), reference.mac):
-            raise unusable("the reference does not belong to its row, or was changed")
+        _check_mac(work, held, reference, binding)
+        if reference.exchange:
+            raise BadRequest(EXCHANGE_ONLY)
+        return self._find(work, held, reference)
+
+    def _exchange_key(self, work: WorkSession, held: HeldKey, binding: Binding) -> KeyObject:
+        """The token object that unwraps."""
+        reference = decode_resident(held.reference)
+        _check_mac(work, held, reference, binding)
+        byok.require_exchange(reference.terms)
+        return self._find(work, held, reference)
+
+    def _find(self, work: WorkSession, held: HeldKey, reference: ResidentReference) -> KeyObject:
         try:
             with self._creating:
-                key = token_objects.find_private(work, held.spec, Stay(reference.token_id, LABEL))
+                stay = Stay(reference.token_id, LABEL, exchange=reference.exchange)
+                key = token_objects.find_private(work, held.spec, stay)
             if key is None:
                 raise unusable("the token does not show the key's object")
-            prove(work, key, held.spec, held.public)
+            prove_use(work, key, held.spec, held.public, reference.terms)
         except (WrongAttributes, PairwiseFailed) as error:
             raise unusable(f"{type(error).__name__}: {error}") from error
         return key
@@ -220,5 +307,12 @@ def _require_token(work: WorkSession) -> None:
     world_mac(work, _PURPOSE, CANARY_MESSAGE)
 
 
-def _message(binding: Binding, spec: KeySpec, public: bytes, token_id: bytes) -> bytes:
-    return binding.encode(bytes([FORMAT]), spec_bytes(spec), public, token_id)
+def _check_mac(work: WorkSession, held: HeldKey, reference: ResidentReference, binding: Binding) -> None:
+    if not same_mac(world_mac(work, _PURPOSE, reference.message(held, binding)), reference.mac):
+        raise unusable("the reference does not belong to its row, or was changed")
+
+
+def _check_terms(family: Family, terms: Terms) -> None:
+    check_terms(family, terms)
+    if terms.exportable:
+        raise BadRequest("A key that is resident in the HSM cannot be exportable.")

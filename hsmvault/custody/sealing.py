@@ -22,7 +22,7 @@ Random IVs under one key: SP 800-38D, 8.3 allows 2^32 values, per container here
 as cipher objects for a bounded time and in a bounded number; forget() drops them all at once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
@@ -31,9 +31,9 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.custody.cache import BoundedCache, SingleFlight
 from hsmvault.custody.keyring import KeyRing
-from hsmvault.custody.protocols import Binding
-from hsmvault.errors import CiphertextRefused, Damaged
-from hsmvault.model.data_keys import DataKeyRow
+from hsmvault.custody.protocols import Binding, SystemKey
+from hsmvault.errors import CiphertextRefused, Damaged, Unavailable
+from hsmvault.model.data_keys import DataKeyRow, SystemKeyGone
 
 FORMAT = b"\x01"
 ID_BYTES = 16
@@ -59,6 +59,8 @@ class DataKeyStore(Protocol):
     async def add(self, row: DataKeyRow) -> DataKeyRow:
         """Store the first data key of a container. Returns the row that counts from now on: when two workers race,
         the first one wins, nothing is changed for the other, and both get the first one's row.
+
+        Raises SystemKeyGone when the row was sealed by a system key that is about to be destroyed.
         """
         ...
 
@@ -94,6 +96,11 @@ class Sealer:
         self._loads: SingleFlight[str, _DataKey] = SingleFlight()
         self._makes: SingleFlight[str, _DataKey] = SingleFlight()
         self._epoch = 0
+
+    @property
+    def system_keys(self) -> KeyRing:
+        """Of the world whose values are sealed here."""
+        return self._system_keys
 
     async def seal(self, plaintext: bytes, binding: Binding) -> bytes:
         """Returns OVERHEAD_BYTES more than the plaintext has. Makes the container's data key when there is none.
@@ -156,14 +163,22 @@ class Sealer:
         """epoch: when it was asked for; what was to be forgotten since is not kept."""
         row = await self._store.current(container_id)
         if row is None:
-            row = await self._store.add(await self._new_row(container_id))
+            row = await self._added(container_id)
         if row.container_id != container_id:
             raise _damaged_data_key(row, f"it was given out for container {container_id!r}")
-        data_key = await self._unseal(row)
+        data_key = await self._unseal_stored(row)
         self._keep(data_key, epoch)
         if epoch == self._epoch:
             self._current.put(container_id, data_key)
         return data_key
+
+    async def _added(self, container_id: str) -> DataKeyRow:
+        """A ring that was replaced a moment ago in another process costs a second attempt, and nobody a request."""
+        try:
+            return await self._store.add(await self._new_row(container_id))
+        except SystemKeyGone:
+            await self._system_keys.refresh()
+            return await self._store.add(await self._new_row(container_id))
 
     async def _new_row(self, container_id: str) -> DataKeyRow:
         data_key_id = self._identifiers.version()
@@ -175,12 +190,27 @@ class Sealer:
         row = await self._store.get(data_key_id)
         if row is None:
             raise damaged(binding, "its data key is not in the database")
-        data_key = await self._unseal(row)
+        data_key = await self._unseal_stored(row)
         self._keep(data_key, epoch)
         return data_key
 
+    async def _unseal_stored(self, row: DataKeyRow) -> "_DataKey":
+        """As _unseal, for a row that was read a moment ago: a rotation may have sealed it anew since, and have
+        destroyed the key that it was under.
+        """
+        try:
+            return await self._unseal(row)
+        except Unavailable:
+            again = await self._store.get(row.id)
+            if again is None or again.system_key_id == row.system_key_id:
+                raise
+            return await self._unseal(again)
+
     async def _unseal(self, row: DataKeyRow) -> "_DataKey":
         system_key = self._system_keys.get(row.system_key_id)
+        if system_key is None:
+            await self._system_keys.refresh()
+            system_key = self._system_keys.get(row.system_key_id)
         if system_key is None:
             raise _damaged_data_key(row, "its system key is not configured here")
         try:
@@ -194,6 +224,19 @@ class Sealer:
     def _keep(self, data_key: "_DataKey", epoch: int) -> None:
         if epoch == self._epoch:
             self._ciphers.put(data_key.id.hex(), data_key)
+
+
+async def sealed_anew(row: DataKeyRow, old: SystemKey, new: SystemKey) -> DataKeyRow:
+    """The same data key under another system key: everything that it sealed stays as it is.
+
+    Raises Damaged when `old` did not seal the row, Unavailable and Throttled from the HSM.
+    """
+    bound_to = _bound_to(row.id, row.container_id)
+    try:
+        key = await old.open(row.sealed, bound_to)
+    except CiphertextRefused as error:
+        raise _damaged_data_key(row, "it is not as it was sealed") from error
+    return replace(row, system_key_id=new.id, sealed=await new.seal(key, bound_to))
 
 
 @dataclass(frozen=True, slots=True, repr=False)

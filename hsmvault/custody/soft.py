@@ -15,8 +15,9 @@ from typing import TypeVar
 import msgspec
 
 from hsmvault.clock import Clock
+from hsmvault.custody.backup import backup_container, open_carried
 from hsmvault.custody.cache import BoundedCache, SingleFlight
-from hsmvault.custody.protocols import Binding, CustodyClass, HeldKey, PrivateKeyMaterial
+from hsmvault.custody.protocols import PLAIN, Attestation, Binding, CustodyClass, HeldKey, PrivateKeyMaterial, Terms
 from hsmvault.custody.public import check_digest, wrong_algorithm
 from hsmvault.custody.sealing import DEFAULT_LIMITS, CacheLimits, Sealer, damaged
 from hsmvault.custody.soft_key import SoftKey, check_generates
@@ -27,6 +28,7 @@ from hsmvault.model.algorithms import (
     EncryptionAlgorithm,
     EncryptionMode,
     Family,
+    Hash,
     KeySpec,
     SignatureAlgorithm,
 )
@@ -35,8 +37,21 @@ from hsmvault.model.data_keys import DataKeyRow
 Result = TypeVar("Result")
 
 
+_PACKED_FORMAT = 2
+
+
 class _Packed(msgspec.Struct, frozen=True, array_like=True):
-    """sealed: as the reference of a HeldKey. data_key: the row that opens it, itself sealed by the system key."""
+    """sealed: the PKCS#8 under the data key of the world's backups. data_key: the row that opens it, itself sealed by
+    the system key.
+    """
+
+    format: int
+    sealed: bytes
+    data_key: DataKeyRow
+
+
+class _PackedAtFirst(msgspec.Struct, frozen=True, array_like=True):
+    """Format 1, still opened. sealed: the reference of the HeldKey, under the data key of its container."""
 
     sealed: bytes
     data_key: DataKeyRow
@@ -46,7 +61,8 @@ class SoftCustodian:
     """A Custodian (protocols.py). One per worker; belongs to one event loop.
 
     work, generation: lanes, closed by whoever made them. fault: called with "before" or "after" and the name of a step
-    (generate, prove, admit, open, seal, forget), for tests that break off there.
+    (generate, prove, admit, open, seal, forget), for tests that break off there. world_id: of the world whose system
+    keys the sealer has; packed keys are sealed under the data key of its backups.
     """
 
     custody = CustodyClass.SOFT
@@ -59,9 +75,11 @@ class SoftCustodian:
         work: Lane[None],
         generation: Lane[None],
         limits: CacheLimits = DEFAULT_LIMITS,
+        world_id: str = "",
         fault: Callable[[str], None] | None = None,
     ) -> None:
         self._sealer = sealer
+        self._backups = backup_container(world_id)
         self._work = work
         self._generation = generation
         self._fault = fault or _no_fault
@@ -69,7 +87,8 @@ class SoftCustodian:
         self._loads: SingleFlight[bytes, SoftKey] = SingleFlight()
         self._epoch = 0
 
-    async def generate(self, spec: KeySpec, binding: Binding) -> HeldKey:
+    async def generate(self, spec: KeySpec, binding: Binding, terms: Terms = PLAIN) -> HeldKey:
+        _require_plain(terms)
         check_generates(spec)
         lane = self._generation if spec.family is Family.RSA else self._work
         key = await self._step("generate", lambda: lane.submit(lambda _: SoftKey.generate(spec)))
@@ -79,10 +98,24 @@ class SoftCustodian:
             )
         return await self._hold(key, binding)
 
-    async def admit(self, material: PrivateKeyMaterial, binding: Binding) -> HeldKey:
+    async def admit(self, material: PrivateKeyMaterial, binding: Binding, terms: Terms = PLAIN) -> HeldKey:
         """Raises BadRequest too when the material is not a key of its spec and public part."""
+        _require_plain(terms)
         key = await self._step("admit", lambda: self._work.submit(lambda _: _admitted(material)))
         return await self._hold(key, binding)
+
+    async def admit_wrapped(
+        self,
+        exchange: HeldKey,
+        exchange_binding: Binding,
+        family: Family,
+        curve: Curve | None,
+        wrapped: bytes,
+        binding: Binding,
+        terms: Terms = PLAIN,
+    ) -> HeldKey:
+        """Never: what was wrapped for the HSM is opened in the HSM alone."""
+        raise BadRequest("A key that is wrapped for the HSM can only be imported as an HSM-backed key.")
 
     def open(self, held: HeldKey, binding: Binding) -> "SoftKeyHandle":
         if held.custody is not CustodyClass.SOFT:
@@ -90,19 +123,31 @@ class SoftCustodian:
         return SoftKeyHandle(self, held, binding)
 
     async def pack(self, held: HeldKey, binding: Binding) -> bytes:
-        """MessagePack of the sealed private key and the row of its data key, which may be gone when it is restored."""
-        await self._step("open", self.open(held, binding).load)
-        return msgspec.msgpack.encode(_Packed(held.reference, await self._sealer.row_of(held.reference, binding)))
+        """MessagePack of the private key, sealed for backups, and the row of their data key, which a database that is
+        restored elsewhere may lack. Nothing of the key's own container is needed to open it.
+        """
+        key = await self._step("open", self.open(held, binding).load)
+        place = self._in_backup(binding)
+        sealed = await self._step("seal", lambda: self._sealer.seal(key.pkcs8(), place))
+        return msgspec.msgpack.encode(_Packed(_PACKED_FORMAT, sealed, await self._sealer.row_of(sealed, place)))
 
     async def unpack(self, spec: KeySpec, public: bytes, packed: bytes, source: Binding, target: Binding) -> HeldKey:
-        try:
-            given = msgspec.msgpack.decode(packed, type=_Packed)
-        except msgspec.MsgspecError as error:
-            raise damaged(source, "the packed key cannot be read") from error
-        await self._sealer.borrow(given.data_key)
-        held = HeldKey(CustodyClass.SOFT, spec, public, given.sealed)
-        key = await self._step("open", self.open(held, source).load)
-        return await self._hold(key, target)
+        sealed, place, data_key = self._read_packed(packed, source)
+        held = HeldKey(CustodyClass.SOFT, spec, public, sealed)
+
+        async def load() -> SoftKey:
+            pkcs8 = await open_carried(self._sealer, sealed, place, data_key)
+            return await self._work.submit(lambda _: _opened(pkcs8, held, source))
+
+        return await self._hold(await self._step("open", load), target)
+
+    async def export(self, held: HeldKey, binding: Binding, recipient: bytes, oaep: Hash) -> bytes:
+        """Never: no soft key is made exportable."""
+        raise BadRequest(_EXPORTABLE)
+
+    async def attest(self, held: HeldKey, binding: Binding) -> Attestation:
+        """Never: no token can say anything about it."""
+        raise BadRequest("Only HSM-backed keys can be attested.")
 
     async def destroy(self, held: HeldKey, binding: Binding) -> None:
         self._fault("before forget")
@@ -121,6 +166,24 @@ class SoftCustodian:
     def _forget(self, identity: bytes) -> None:
         self._epoch += 1
         self._loaded.drop(identity)
+
+    def _in_backup(self, source: Binding) -> Binding:
+        """The place of a packed key: among the backups of the world, and bound to the row that it came from."""
+        return Binding(self._backups, "packed key", hashlib.sha256(source.encode()).hexdigest(), source.version)
+
+    def _read_packed(self, packed: bytes, source: Binding) -> tuple[bytes, Binding, DataKeyRow]:
+        """What was sealed, what it is bound to, and the data key that came along. Raises Damaged."""
+        try:
+            given = msgspec.msgpack.decode(packed, type=_Packed)
+        except msgspec.MsgspecError:
+            try:
+                old = msgspec.msgpack.decode(packed, type=_PackedAtFirst)
+            except msgspec.MsgspecError as error:
+                raise damaged(source, "the packed key cannot be read") from error
+            return old.sealed, source, old.data_key
+        if given.format != _PACKED_FORMAT:
+            raise damaged(source, f"format {given.format} of the packed key is not known")
+        return given.sealed, self._in_backup(source), given.data_key
 
     async def _hold(self, key: SoftKey, binding: Binding) -> HeldKey:
         sealed = await self._step("seal", lambda: self._sealer.seal(key.pkcs8(), binding))
@@ -161,8 +224,15 @@ class SoftKeyHandle:
             return key.sign(algorithm, digest)
         return await self._owner._work.submit(lambda _: key.sign(algorithm, digest))
 
-    async def decrypt(self, algorithm: EncryptionAlgorithm, ciphertext: bytes) -> bytes:
-        if not algorithm.fits(self._held.spec) or algorithm.mode not in _RSA_MODES:
+    async def encrypt(self, algorithm: EncryptionAlgorithm, plaintext: bytes, iv: bytes, aad: bytes) -> bytes:
+        """Never: symmetric keys are not processed in software."""
+        raise wrong_algorithm(algorithm)
+
+    async def decrypt(
+        self, algorithm: EncryptionAlgorithm, ciphertext: bytes, iv: bytes = b"", aad: bytes = b""
+    ) -> bytes:
+        """See KeyHandle. RSA alone, which takes neither iv nor aad."""
+        if not algorithm.fits(self._held.spec) or algorithm.mode not in _RSA_MODES or iv or aad:
             raise wrong_algorithm(algorithm)
         key = self._owner._loaded.get(self._identity) or await self.load()
         return await self._owner._work.submit(lambda _: key.decrypt(algorithm, ciphertext))
@@ -181,6 +251,14 @@ class SoftKeyHandle:
 
 
 _RSA_MODES = (EncryptionMode.RSA1_5, EncryptionMode.OAEP)
+_EXPORTABLE = "Exportable keys must be HSM-backed."
+
+
+def _require_plain(terms: Terms) -> None:
+    if terms.exportable:
+        raise BadRequest(_EXPORTABLE)
+    if terms.exchange:
+        raise BadRequest("Key exchange keys must be HSM-backed.")
 
 
 def _admitted(material: PrivateKeyMaterial) -> SoftKey:

@@ -1,4 +1,6 @@
-"""A key in a token, in use: the KeyHandle of both hard classes. Only how a key is loaded differs."""
+"""A key pair in a token, in use: the KeyHandle of both hard classes. Only how a key is loaded differs. For oct keys:
+token_secret.py.
+"""
 
 from collections.abc import Callable, Sequence
 
@@ -7,16 +9,54 @@ from hsmvault.custody.steps import unusable
 from hsmvault.custody.unpadders import Unpadders
 from hsmvault.errors import BadRequest
 from hsmvault.hsm import mechanisms
-from hsmvault.hsm.mechanisms import Operation
+from hsmvault.hsm.mechanisms import KeyJob, bound
 from hsmvault.hsm.returncodes import StaleHandle
 from hsmvault.hsm.work import KeyObject, WorkSession
 from hsmvault.model.algorithms import EncryptionAlgorithm, KeySpec, SignatureAlgorithm
 
 
-class TokenKey:
+class LoadedHandle:
+    """What every handle of a hard key does: it finds the copy that is loaded, or loads it, and uses it in a token that
+    is up.
+    """
+
+    __slots__ = ("_caches",)
+
+    def __init__(self, caches: Sequence[LoadedKeys]) -> None:
+        self._caches = caches
+
+    def _cache(self) -> LoadedKeys:
+        for cache in self._caches:
+            if cache.token.is_up:
+                return cache
+        return self._caches[0]
+
+    def _forget(self, name: bytes) -> None:
+        for cache in self._caches:
+            cache.forget(name)
+
+    async def _use(
+        self, name: bytes, load: Callable[[WorkSession], KeyObject], job: KeyJob, *, refusable: bool
+    ) -> bytes:
+        cache = self._cache()
+        try:
+            key = cache.get(name)
+            if key is None:
+                key = await cache.load(name, load)
+            try:
+                return await cache.token.run(_with(job, key), refusable=refusable)
+            except StaleHandle:
+                cache.forget(name)
+                key = await cache.load(name, load)
+                return await cache.token.run(_with(job, key), refusable=refusable)
+        except StaleHandle as error:
+            raise unusable("the token does not know a handle that it gave") from error
+
+
+class TokenKey(LoadedHandle):
     """Implements KeyHandle. name: names key, row and reference in the caches. load: for the loader's thread."""
 
-    __slots__ = ("_caches", "_load", "_name", "_spec", "_unpadders")
+    __slots__ = ("_load", "_name", "_spec", "_unpadders")
 
     def __init__(
         self,
@@ -26,7 +66,7 @@ class TokenKey:
         name: bytes,
         load: Callable[[WorkSession], KeyObject],
     ) -> None:
-        self._caches = caches
+        super().__init__(caches)
         self._unpadders = unpadders
         self._spec = spec
         self._name = name
@@ -34,9 +74,16 @@ class TokenKey:
 
     async def sign(self, algorithm: SignatureAlgorithm, digest: bytes) -> bytes:
         """See KeyHandle."""
-        return await self._use(mechanisms.signing(self._spec, algorithm, digest), refusable=False)
+        job = bound(mechanisms.signing(self._spec, algorithm, digest))
+        return await self._use(self._name, self._load, job, refusable=False)
 
-    async def decrypt(self, algorithm: EncryptionAlgorithm, ciphertext: bytes) -> bytes:
+    async def encrypt(self, algorithm: EncryptionAlgorithm, plaintext: bytes, iv: bytes, aad: bytes) -> bytes:
+        """See KeyHandle: with a key pair, encryption needs the public key alone."""
+        raise BadRequest(f"The algorithm {algorithm.name} does not fit the key.")
+
+    async def decrypt(
+        self, algorithm: EncryptionAlgorithm, ciphertext: bytes, iv: bytes = b"", aad: bytes = b""
+    ) -> bytes:
         """See KeyHandle."""
         profile = self._cache().token.profile
         unpadder = None
@@ -44,35 +91,13 @@ class TokenKey:
             if profile.oaep256_fallback == "refused":
                 raise BadRequest(f"The algorithm {algorithm.name} is not supported by the HSM.")
             unpadder = await self._unpadders.get(self._spec.size_bits)
-        operation = mechanisms.decrypting(self._spec, algorithm, ciphertext, unpadder)
-        return await self._use(operation, refusable=True)
+        job = bound(mechanisms.decrypting(self._spec, algorithm, ciphertext, unpadder))
+        return await self._use(self._name, self._load, job, refusable=True)
 
     def release(self) -> None:
         """See KeyHandle. The copy is destroyed behind the work that is queued."""
-        for cache in self._caches:
-            cache.forget(self._name)
-
-    def _cache(self) -> LoadedKeys:
-        for cache in self._caches:
-            if cache.token.is_up:
-                return cache
-        return self._caches[0]
-
-    async def _use(self, operation: Operation, *, refusable: bool) -> bytes:
-        cache = self._cache()
-        try:
-            key = cache.get(self._name)
-            if key is None:
-                key = await cache.load(self._name, self._load)
-            try:
-                return await cache.token.run(_bound(operation, key), refusable=refusable)
-            except StaleHandle:
-                cache.forget(self._name)
-                key = await cache.load(self._name, self._load)
-                return await cache.token.run(_bound(operation, key), refusable=refusable)
-        except StaleHandle as error:
-            raise unusable("the token does not know a handle that it gave") from error
+        self._forget(self._name)
 
 
-def _bound(operation: Operation, key: KeyObject) -> Callable[[WorkSession], bytes]:
-    return lambda work: operation(work.bind(key))
+def _with(job: KeyJob, key: KeyObject) -> Callable[[WorkSession], bytes]:
+    return lambda work: job(work, key)

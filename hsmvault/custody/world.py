@@ -1,11 +1,15 @@
 """A security world: the tokens that share one world key, and what they do together.
 
-A world wraps hard keys (hard.py), binds what is stored to its row with a MAC, and, where it has a system key, is
-the root of everything sealed in software. Any token of the world can serve any of its keys; so far there is one.
+A world wraps hard keys (hard.py), binds what is stored to its row with a MAC, and has system keys, which are the root
+of everything sealed in software. Any token of the world can serve any of its keys; so far there is one.
+
+Which world key wraps and which system key seals what is new can change while this process serves (Token.adopt,
+KeyRing.replace): whoever uses either asks for the id first and finds that key by its id (world_keys.locate).
 """
 
 import hmac
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from hsmvault.clock import Identifiers
 from hsmvault.custody.unpadders import Unpadders
@@ -14,7 +18,9 @@ from hsmvault.hsm import mechanisms
 from hsmvault.hsm.returncodes import StaleHandle
 from hsmvault.hsm.token import Token
 from hsmvault.hsm.work import WorkSession
+from hsmvault.hsm.world_keys import SYSTEM_KEY, locate
 
+T = TypeVar("T")
 LONGEST_SEALED_BYTES = 4096
 
 
@@ -36,25 +42,22 @@ def same_mac(first: bytes, second: bytes) -> bool:
 
 
 class World:
-    """Implements SystemKey. tokens: in order of preference, all started with the same ids."""
+    """tokens: in order of preference, all with the same ids."""
 
     def __init__(self, tokens: Sequence[Token], identifiers: Identifiers) -> None:
         assert tokens
         self.tokens = tuple(tokens)
+        self.identifiers = identifiers
         self.unpadders = Unpadders()
-        self._identifiers = identifiers
-        self._ids = tokens[0].ids
 
     @property
     def world_key_id(self) -> bytes:
-        """CKA_ID of the world key, 16 bytes. Only in worlds that offer wrapped custody."""
-        assert self._ids.world is not None
-        return self._ids.world
-
-    @property
-    def id(self) -> str:
-        """The system key's id: hex of its CKA_ID, or empty when the world has none."""
-        return self._ids.system.hex() if self._ids.system is not None else ""
+        """CKA_ID of the world key that wraps what is new, 16 bytes; another one after a rotation. Only in worlds that
+        offer wrapped custody.
+        """
+        world = self.tokens[0].ids.world
+        assert world is not None
+        return world
 
     def token(self) -> Token:
         """A token that is up, or the first, which then refuses with Unavailable by itself."""
@@ -65,24 +68,34 @@ class World:
 
     async def mac(self, purpose: str, message: bytes) -> bytes:
         """HMAC-SHA256 made in the token, 32 bytes. purpose: a constant; no two uses share one."""
-        try:
-            return await self.token().run(lambda work: world_mac(work, purpose, message))
-        except StaleHandle as error:
-            raise _unreachable("MAC key") from error
+        return await _reached("MAC key", self, lambda work: world_mac(work, purpose, message))
+
+    async def random(self, length: int) -> bytes:
+        """Bytes of the token's own generator (C_GenerateRandom). length: 1 to 4096. Raises Unavailable, Throttled."""
+        assert 0 < length <= LONGEST_SEALED_BYTES
+        return await _reached("session", self, lambda work: work.session.generate_random(8 * length))
+
+
+class TokenSystemKey:
+    """Implements SystemKey: one of the system keys of a world, the active one or an older one.
+
+    key_id: its CKA_ID, 16 bytes. The token is asked for it at the first use.
+    """
+
+    def __init__(self, world: World, key_id: bytes) -> None:
+        self.id = key_id.hex()
+        self._world = world
+        self._key_id = key_id
 
     async def seal(self, plaintext: bytes, bound_to: bytes) -> bytes:
         """See SystemKey. The IV is 96 random bits for each call (SP 800-38D, 8.2.2)."""
         assert len(plaintext) <= LONGEST_SEALED_BYTES
-        iv = self._identifiers.random(mechanisms.GCM_IV_BYTES)
+        iv = self._world.identifiers.random(mechanisms.GCM_IV_BYTES)
 
         def job(work: WorkSession) -> bytes:
-            assert work.world is not None and work.world.system is not None
-            return mechanisms.gcm_seal(work, work.world.system, iv, plaintext, bound_to)
+            return mechanisms.gcm_seal(work, locate(work, SYSTEM_KEY, self._key_id), iv, plaintext, bound_to)
 
-        try:
-            return iv + await self.token().run(job)
-        except StaleHandle as error:
-            raise _unreachable("system key") from error
+        return iv + await _reached("system key", self._world, job)
 
     async def open(self, sealed: bytes, bound_to: bytes) -> bytes:
         """See SystemKey."""
@@ -91,17 +104,16 @@ class World:
             raise CiphertextRefused(detail="length of the sealed value")
 
         def job(work: WorkSession) -> bytes:
-            assert work.world is not None and work.world.system is not None
-            return mechanisms.gcm_open(work, work.world.system, iv, rest, bound_to)
+            return mechanisms.gcm_open(work, locate(work, SYSTEM_KEY, self._key_id), iv, rest, bound_to)
 
-        try:
-            return await self.token().run(job, refusable=True)
-        except StaleHandle as error:
-            raise _unreachable("system key") from error
+        return await _reached("system key", self._world, job, refusable=True)
 
 
-def _unreachable(name: str) -> Unavailable:
-    return Unavailable(
-        "The service is temporarily unavailable. Please retry the request.",
-        detail=f"the token does not know the handle of the {name}",
-    )
+async def _reached(name: str, world: World, job: Callable[[WorkSession], T], *, refusable: bool = False) -> T:
+    try:
+        return await world.token().run(job, refusable=refusable)
+    except StaleHandle as error:
+        raise Unavailable(
+            "The service is temporarily unavailable. Please retry the request.",
+            detail=f"the token does not know the handle of the {name}",
+        ) from error

@@ -9,20 +9,24 @@ never outside the token. All steps block; PINs come as Pin, never on a command l
 Source: PKCS#11 2.40, 5.4 (C_InitToken), 5.6 (C_Login), 10.1.2 (CKA_TRUSTED), 10.4 (CKA_UNWRAP_TEMPLATE).
 """
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import cast
 
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
 from hsmvault.errors import HsmRefusal
 from hsmvault.hsm.module import Module, PinRefused, TokenSelector
-from hsmvault.hsm.objects import Template
+from hsmvault.hsm.objects import Pair, Template, find
 from hsmvault.hsm.pin import Pin
+from hsmvault.hsm.public import CURVE_OID, ec_spki
 from hsmvault.hsm.raw import CKU_SO, CKU_USER
 from hsmvault.hsm.returncodes import ModuleError, Verdict, describe, judge
 from hsmvault.hsm.work import WorkSession
 from hsmvault.hsm.world_keys import (
+    ATTESTATION_KEY,
+    EXPORT_KEY,
     MAC_KEY,
     SYSTEM_KEY,
     UNWRAP_TEMPLATE,
@@ -83,6 +87,45 @@ def create_world(
     locked = profile.can_lock_world_key
     if locked and so_pin is None:
         raise HsmRefusal("The ceremony needs the security officer's PIN, because only the officer can trust a key.")
+    made: list[pkcs11.Object] = []
+    with ceremony_session(module, selector) as work:
+        try:
+            login(module, work, CKU_USER, user_pin, "user")  # first: a wrong PIN or an old world ends it here
+            ids = WorldIds(
+                mac=random(16),
+                world=random(16) if locked else None,
+                system=random(16) if with_system_key and profile.aes_gcm else None,
+            )
+            planned = [
+                (key, token_id)
+                for key, token_id in ((WORLD_KEY, ids.world), (MAC_KEY, ids.mac), (SYSTEM_KEY, ids.system))
+                if token_id is not None
+            ]
+            there = _found(work, dict(planned))
+            for key, token_id in planned:
+                if key in there:
+                    continue
+                if key is WORLD_KEY:
+                    assert so_pin is not None
+                    module.raw.logout(work.session_handle)
+                    made.append(make_world_key(module, work, so_pin, user_pin, token_id))
+                else:
+                    made.append(generate(work, key, token_id))
+            for key, found in _found(work, dict(planned)).items():
+                if wrong := problems(work, key, found):
+                    raise HsmRefusal(f"The {key.name} on the token is otherwise than asked ({', '.join(wrong)}).")
+        except ModuleError as error:
+            _undo(made)
+            raise HsmRefusal(f"The token refuses a step of the ceremony ({describe(error)}).") from error
+        except HsmRefusal:
+            _undo(made)
+            raise
+    return ids
+
+
+@contextmanager
+def ceremony_session(module: Module, selector: TokenSelector) -> Iterator[WorkSession]:
+    """A session without a login, for acts that log in as officer and as user in turn. Blocks. Raises HsmRefusal."""
     try:
         token = module.find_token(selector)
         session = module.open_session(token)
@@ -94,54 +137,108 @@ def create_world(
         lambda: module.open_session(token),
         session,
         generation=0,
-        profile=profile,
+        profile=module.profile,
         raw=module.raw,
         world=None,
         keeps_objects=True,
     )
-    made: list[pkcs11.Object] = []
     try:
-        _login(module, work, CKU_USER, user_pin, "user")  # first: a wrong PIN or an old world ends it here
-        ids = WorldIds(
-            mac=random(16),
-            world=random(16) if locked else None,
-            system=random(16) if with_system_key and profile.aes_gcm else None,
-        )
-        planned = [
-            (key, token_id)
-            for key, token_id in ((WORLD_KEY, ids.world), (MAC_KEY, ids.mac), (SYSTEM_KEY, ids.system))
-            if token_id is not None
-        ]
-        there = _found(work, dict(planned))
-        for key, token_id in planned:
-            if key in there:
-                continue
-            if key is WORLD_KEY:
-                assert so_pin is not None
-                module.raw.logout(work.session_handle)
-                made.append(_make_world_key(module, work, so_pin, user_pin, token_id))
-            else:
-                made.append(_generate(work, key, token_id))
-        for key, found in _found(work, dict(planned)).items():
-            if wrong := problems(work, key, found):
-                raise HsmRefusal(f"The {key.name} on the token is otherwise than asked ({', '.join(wrong)}).")
-    except ModuleError as error:
-        _undo(made)
-        raise HsmRefusal(f"The token refuses a step of the ceremony ({describe(error)}).") from error
-    except HsmRefusal:
-        _undo(made)
-        raise
+        yield work
     finally:
         with suppress(*ModuleError):
             module.raw.logout(work.session_handle)
         with suppress(*ModuleError):
             work.session.close()
-    return ids
 
 
-def _make_world_key(module: Module, work: WorkSession, so_pin: Pin, user_pin: Pin, token_id: bytes) -> pkcs11.Object:
+@contextmanager
+def user_session(module: Module, selector: TokenSelector, user_pin: Pin) -> Iterator[WorkSession]:
+    """A session under the user's login, for acts that need no security officer. Blocks.
+
+    Raises HsmRefusal when the PIN is refused (tried once) or there is no such token; what the token refuses in between,
+    too.
+    """
+    try:
+        token = module.find_token(selector)
+        session = module.login(token, user_pin)
+    except pkcs11.NoSuchToken as error:
+        raise HsmRefusal(f"No token {selector} is there; check hsm.token and the module's configuration.") from error
+    except ModuleError as error:
+        raise HsmRefusal(f"The token {selector} gives no session ({describe(error)}).") from error
+    try:
+        yield WorkSession(
+            lambda: module.open_session(token),
+            session,
+            generation=0,
+            profile=module.profile,
+            raw=module.raw,
+            world=None,
+            keeps_objects=True,
+        )
+    except ModuleError as error:
+        raise HsmRefusal(f"The token {selector} refuses to make a key ({describe(error)}).") from error
+    finally:
+        with suppress(*ModuleError):
+            session.close()
+
+
+def make_export_key(work: WorkSession, token_id: bytes) -> None:
+    """The export key of a world, with exactly this CKA_ID; one that is there already is checked and kept. Blocks.
+
+    Raises HsmRefusal when the key is not as it must be, or the module's error.
+    """
+    found = find(work, ObjectClass.SECRET_KEY, token_id)
+    if not found:
+        found = [generate(work, EXPORT_KEY, token_id)]
+    require(work, EXPORT_KEY, found)
+
+
+def make_attestation_key(work: WorkSession, token_id: bytes) -> Pair:
+    """The attestation key of a world, with exactly this CKA_ID. Blocks.
+
+    Only for a world that has no certificate for it yet. Tokens do not tell the public part of a private key later, so
+    what an interrupted attempt left there, which has signed nothing that anybody saw, is destroyed and made anew.
+    Raises HsmRefusal when the key is not as it must be, or the module's error.
+    """
+    assert ATTESTATION_KEY.curve is not None
+    for left in find(work, ATTESTATION_KEY.object_class, token_id):
+        left.destroy()
+    template = {Attribute.ID: token_id, **ATTESTATION_KEY.template(work.profile)}
+    for given in (Attribute.CLASS, Attribute.KEY_TYPE):
+        template.pop(given)
+    curve = work.session.create_domain_parameters(
+        KeyType.EC, {Attribute.EC_PARAMS: CURVE_OID[ATTESTATION_KEY.curve]}, local=True
+    )
+    public, _ = curve.generate_keypair(
+        capabilities=0,  # type: ignore[arg-type]  # the stub wants MechanismFlag, which has no name for none
+        mechanism=Mechanism.EC_KEY_PAIR_GEN,
+        public_template={
+            Attribute.TOKEN: False,
+            Attribute.PRIVATE: False,
+            Attribute.VERIFY: True,
+            Attribute.ENCRYPT: False,
+            Attribute.WRAP: False,
+        },
+        private_template=template,
+    )
+    spki = ec_spki(ATTESTATION_KEY.curve, cast(bytes, public[Attribute.EC_POINT]))
+    public.destroy()
+    found = find(work, ATTESTATION_KEY.object_class, token_id)
+    require(work, ATTESTATION_KEY, found)
+    return Pair(work.hold(found[0], ATTESTATION_KEY.key_type), spki)
+
+
+def require(work: WorkSession, key: WorldKey, found: list[pkcs11.Object]) -> None:
+    """There is one, and it is as it must be. Raises HsmRefusal."""
+    if len(found) != 1:
+        raise HsmRefusal(f"The token shows {len(found)} keys with the id of the {key.name}, where one was made.")
+    if wrong := problems(work, key, found[0]):
+        raise HsmRefusal(f"The {key.name} on the token is otherwise than asked ({', '.join(wrong)}).")
+
+
+def make_world_key(module: Module, work: WorkSession, so_pin: Pin, user_pin: Pin, token_id: bytes) -> pkcs11.Object:
     """Officer makes a trusted public session object; user copies it into a private, unmodifiable token object."""
-    _login(module, work, CKU_SO, so_pin, "security officer")
+    login(module, work, CKU_SO, so_pin, "security officer")
     nested = nested_template(UNWRAP_TEMPLATE)  # alive until the call has returned
     final = WORLD_KEY.template(module.profile)
     first = {
@@ -161,7 +258,7 @@ def _make_world_key(module: Module, work: WorkSession, so_pin: Pin, user_pin: Pi
     )
     try:
         module.raw.logout(work.session_handle)
-        _login(module, work, CKU_USER, user_pin, "user")
+        login(module, work, CKU_USER, user_pin, "user")
         late_attributes: Template = {
             Attribute.TOKEN: True,
             Attribute.PRIVATE: True,
@@ -176,10 +273,14 @@ def _make_world_key(module: Module, work: WorkSession, so_pin: Pin, user_pin: Pi
         original.destroy()
 
 
-def _generate(work: WorkSession, key: WorldKey, token_id: bytes) -> pkcs11.Object:
+def generate(work: WorkSession, key: WorldKey, token_id: bytes) -> pkcs11.Object:
+    nested = None if key.unwrap_template is None else nested_template(key.unwrap_template)  # alive until it is made
     template = {Attribute.ID: token_id, **key.template(work.profile)}
     for given in (Attribute.CLASS, Attribute.KEY_TYPE):
         template.pop(given)
+    if nested is not None:
+        template[Attribute.UNWRAP_TEMPLATE] = nested
+        template[Attribute.MODIFIABLE] = template.pop(Attribute.MODIFIABLE)  # stays the last
     is_aes = key.key_type is KeyType.AES
     made: pkcs11.Object = work.session.generate_key(
         key.key_type,
@@ -207,7 +308,7 @@ def _found(work: WorkSession, planned: dict[WorldKey, bytes]) -> dict[WorldKey, 
     return there
 
 
-def _login(module: Module, work: WorkSession, user: int, pin: Pin, who: str) -> None:
+def login(module: Module, work: WorkSession, user: int, pin: Pin, who: str) -> None:
     try:
         module.raw.login(work.session_handle, user, bytes(pin))
     except ModuleError as error:

@@ -9,12 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
-from hsmvault.errors import HsmRefusal, HsmvaultError
-from hsmvault.hsm import mechanisms, objects
+from hsmvault.errors import HsmRefusal, HsmvaultError, Unavailable
+from hsmvault.hsm import mechanisms, objects, secret_keys
 from hsmvault.hsm.module import Module, PinRefused, TokenSelector, load_module
 from hsmvault.hsm.pairwise import prove
 from hsmvault.hsm.pin import Pin
@@ -22,7 +23,15 @@ from hsmvault.hsm.profile import Profile
 from hsmvault.hsm.public import encrypt_oaep, verifies
 from hsmvault.hsm.returncodes import ModuleError, describe
 from hsmvault.hsm.work import KeyObject, WorkSession, WorldObjects
-from hsmvault.hsm.world_keys import WorldIds, WorldMissing, read_world
+from hsmvault.hsm.world_keys import (
+    ATTESTATION_KEY,
+    EXPORT_KEY,
+    WorldIds,
+    WorldKey,
+    WorldMissing,
+    locate,
+    read_world,
+)
 from hsmvault.model.algorithms import ENCRYPTION_ALGORITHMS, SIGNATURE_ALGORITHMS, Curve, KeySpec
 
 _SMOKE_THREADS = 2
@@ -100,7 +109,7 @@ def inspect_token(module: Module, selector: TokenSelector, pin: Pin, ids: WorldI
         work = _session(module, token, session, None)
         if ids is not None:
             work.world = _world(work, module, ids, selector)
-        checks = tuple(_run(module, token, work))
+        checks = tuple(_run(module, token, work, ids))
     finally:
         with suppress(*ModuleError):
             session.close()
@@ -146,24 +155,44 @@ def _world(work: WorkSession, module: Module, ids: WorldIds, selector: TokenSele
         raise HsmRefusal(f"The token {selector} cannot be read ({describe(error)}).") from error
 
 
-def _run(module: Module, token: pkcs11.Token, work: WorkSession) -> list[Check]:
+def _run(module: Module, token: pkcs11.Token, work: WorkSession, ids: WorldIds | None) -> list[Check]:
     profile = module.profile
     rows = [_check("mechanisms of the profile", lambda: _mechanisms(token, profile))]
     served = [spec for spec in _TEST_KEYS if spec.curve is None or spec.curve.value in profile.curves]
     for spec in served:
         name = spec.curve.value if spec.curve is not None else f"RSA-{spec.size_bits}"
         rows.append(_check(f"{name}: generate, sign, verify", lambda spec=spec: _round(work, spec)))  # type: ignore[misc]  # default argument binds the loop's variable
+    if profile.aes_gcm and profile.aes_modes and work.world is not None and work.world.world is not None:
+        rows.append(_check("AES-256: generate, wrap, encrypt, key wrap, HMAC", lambda: _oct_round(work)))
     if "wrapped" in profile.custody:
         rows.append(_check("RFC 3394 vector", lambda: _rfc3394(work)))
         rows.append(_check("RFC 5649 vector", lambda: _rfc5649(work)))
     if work.world is not None:
         rows.append(Check("keys of the world: found, flags as they must be", True))
+        rows += _later_keys(work, ids)
         if work.world.world is not None:
             rows.append(_check("world key refuses to open a blob in the clear", lambda: _locked(work)))
         if work.world.system is not None:
             rows.append(_check("system key: seal, open, refuse", lambda: _sealing(work)))
     rows.append(_check(f"{_SMOKE_THREADS} threads at once", lambda: _smoke(module, token, work)))
     return rows
+
+
+def _later_keys(work: WorkSession, ids: WorldIds | None) -> list[Check]:
+    """The keys that a world got after its ceremony, where it has them."""
+    wanted = () if ids is None else ((EXPORT_KEY, ids.export), (ATTESTATION_KEY, ids.attestation))
+    rows = []
+    for key, token_id in wanted:
+        if token_id is not None:
+            rows.append(_check(f"{key.name}: found, flags as they must be", partial(_locate, work, key, token_id)))
+    return rows
+
+
+def _locate(work: WorkSession, key: WorldKey, token_id: bytes) -> None:
+    try:
+        locate(work, key, token_id)
+    except Unavailable as error:
+        raise _Wrong(error.detail or "not found") from error
 
 
 def _check(name: str, action: Callable[[], None]) -> Check:
@@ -191,6 +220,8 @@ def _mechanisms(token: pkcs11.Token, profile: Profile) -> None:
         wanted |= {Mechanism.AES_KEY_WRAP_PAD}
     if profile.aes_gcm:
         wanted |= {Mechanism.AES_GCM}
+    if profile.aes_gcm and profile.aes_modes:
+        wanted |= {Mechanism.AES_KEY_GEN, *secret_keys.MODES_MECHANISMS, Mechanism.AES_ECB, *mechanisms.HMAC.values()}
     if profile.oaep256_fallback == "raw":
         wanted |= {Mechanism.RSA_X_509}
     if missing := wanted - token.slot.get_mechanisms():
@@ -217,6 +248,25 @@ def _round(work: WorkSession, spec: KeySpec) -> None:
                         raise _Wrong(f"{name} decrypts to something else")
     finally:
         objects.destroy(key)
+
+
+def _oct_round(work: WorkSession) -> None:
+    """Generate, wrap, destroy; open for every use, and compare what the copies do."""
+    assert work.world is not None and work.world.world is not None
+    spec = KeySpec.oct(256)
+    made = secret_keys.generate(work, spec, objects.LEAVING)
+    try:
+        blob = objects.wrap(work, work.world.world, made)
+    finally:
+        objects.destroy(made)
+    probes = {}
+    for use in secret_keys.uses(spec):
+        copy = secret_keys.unwrap_working(work, work.world.world, blob, spec, use)
+        try:
+            probes[use] = secret_keys.probe(work, copy, spec, use)
+        finally:
+            objects.destroy(copy)
+    secret_keys.require_agreement(probes, spec)
 
 
 def _aes(work: WorkSession, value: bytes, usage: Attribute) -> KeyObject:

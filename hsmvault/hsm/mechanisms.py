@@ -26,10 +26,18 @@ from hsmvault.model.algorithms import (
 Operation = Callable[[KeyInSession], bytes]
 """What a thread does with a key that is bound to its session."""
 
+KeyJob = Callable[[WorkSession, KeyObject], bytes]
+"""What a thread does with a key and its session."""
+
 _PSS = {
     Hash.SHA256: (Mechanism.SHA256, MGF.SHA256, 32),
     Hash.SHA384: (Mechanism.SHA384, MGF.SHA384, 48),
     Hash.SHA512: (Mechanism.SHA512, MGF.SHA512, 64),
+}
+HMAC = {
+    Hash.SHA256: Mechanism.SHA256_HMAC,
+    Hash.SHA384: Mechanism.SHA384_HMAC,
+    Hash.SHA512: Mechanism.SHA512_HMAC,
 }
 _OAEP = {
     Hash.SHA1: (Mechanism.SHA_1, MGF.SHA1, None),
@@ -39,8 +47,14 @@ GCM_IV_BYTES = 12
 GCM_TAG_BYTES = 16
 
 
+def bound(operation: Operation) -> KeyJob:
+    """An operation with the binding before it."""
+    return lambda work, key: operation(work.bind(key))
+
+
 def signing(spec: KeySpec, algorithm: SignatureAlgorithm, digest: bytes) -> Operation:
-    """Sign a digest. The operation returns r || s in field length for ECDSA, else as long as the modulus.
+    """Sign a digest. The operation returns r || s in field length for ECDSA, the whole MAC over the digest for HMAC
+    (with a GENERIC_SECRET key: SoftHSM refuses HMAC with AES keys), else as many bytes as the modulus has.
 
     Raises BadRequest, before anything is queued, when the algorithm does not fit the key or the digest.
     """
@@ -56,6 +70,10 @@ def signing(spec: KeySpec, algorithm: SignatureAlgorithm, digest: bytes) -> Oper
         check_digest(algorithm.hash, digest)
         parameters = _PSS[algorithm.hash]
         return lambda key: key.sign(digest, mechanism=Mechanism.RSA_PKCS_PSS, mechanism_param=parameters)
+    if algorithm.padding is SignaturePadding.HMAC:
+        check_digest(algorithm.hash, digest)
+        mechanism = HMAC[algorithm.hash]
+        return lambda key: key.sign(digest, mechanism=mechanism)
     raise BadRequest(f"The algorithm {algorithm.name} does not fit the key.")
 
 

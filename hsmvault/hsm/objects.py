@@ -42,12 +42,16 @@ class Pair:
 class Stay:
     """Where a private key is to live. token_id: CKA_ID of a token object, None for a session object.
     leaves: it may be wrapped, by a trusted key alone. moves: a session object that move_to_token() copies.
+    exchange: it unwraps, and does nothing else (hsm/exchange.py). exportable: it may be wrapped by any key, for the
+    moments in which it leaves for somebody else (hsm/export.py); with leaves alone.
     """
 
     token_id: bytes | None = None
     label: str = ""
     leaves: bool = False
     moves: bool = False
+    exchange: bool = False
+    exportable: bool = False
 
 
 LEAVING = Stay(leaves=True)
@@ -59,30 +63,39 @@ def key_type(spec: KeySpec) -> KeyType:
     return KeyType.RSA if spec.family is Family.RSA else KeyType.EC
 
 
+NO_RESIDENT_OCT = "Keys of type oct are not supported by an HSM whose keys are resident."
+
+
 def require_served(profile: Profile, spec: KeySpec) -> None:
-    """Raises BadRequest when the module does not make such keys, or nobody should."""
+    """For key pairs. Raises BadRequest when the module does not make such keys, or nobody should; oct keys are always
+    wrapped keys (secret_keys.py), and refused wherever they would have to be token objects.
+    """
+    if spec.family is Family.OCT:
+        raise BadRequest(NO_RESIDENT_OCT)
     if spec.family is Family.RSA:
         exponent = spec.public_exponent
         served = spec.size_bits in RSA_SIZES_BITS and exponent % 2 == 1 and 3 <= exponent < 1 << 64
     else:
-        served = spec.family is Family.EC and spec.curve is not None and spec.curve.value in profile.curves
+        served = spec.curve is not None and spec.curve.value in profile.curves
     if not served:
         raise BadRequest("The key type, size or curve is not supported by the HSM.")
 
 
 def private_template(profile: Profile, spec: KeySpec, stay: Stay) -> Template:
     """Everything a private key gets. Usage is what Key Vault operations need and no more: RSA never unwraps inside
-    the token, EC never derives (Clulow's and Tookan's attacks need such pairs).
+    the token, but for exchange keys, which do nothing else; EC never derives (Clulow's and Tookan's attacks need such
+    pairs).
     """
     is_rsa = spec.family is Family.RSA
+    assert is_rsa or not stay.exchange
     template: Template = {
         Attribute.TOKEN: stay.token_id is not None,
         Attribute.PRIVATE: True,
         Attribute.SENSITIVE: True,
         Attribute.EXTRACTABLE: stay.leaves,
-        Attribute.SIGN: True,
-        Attribute.DECRYPT: is_rsa,
-        Attribute.UNWRAP: False,
+        Attribute.SIGN: not stay.exchange,
+        Attribute.DECRYPT: is_rsa and not stay.exchange,
+        Attribute.UNWRAP: stay.exchange,
         Attribute.DERIVE: False,
         Attribute.SIGN_RECOVER: False,
     }
@@ -90,9 +103,11 @@ def private_template(profile: Profile, spec: KeySpec, stay: Stay) -> Template:
         template[Attribute.ID] = stay.token_id
         template[Attribute.LABEL] = stay.label
     if profile.trusted_keys:
-        template[Attribute.WRAP_WITH_TRUSTED] = True
+        template[Attribute.WRAP_WITH_TRUSTED] = not stay.exportable
     if profile.allowed_mechanisms:
-        template[Attribute.ALLOWED_MECHANISMS] = allowed_mechanisms(profile, spec)
+        template[Attribute.ALLOWED_MECHANISMS] = (
+            frozenset({Mechanism.RSA_PKCS_OAEP}) if stay.exchange else allowed_mechanisms(profile, spec)
+        )
     if not stay.moves:  # a copy of an unmodifiable object cannot differ from it
         template[Attribute.MODIFIABLE] = False  # last: SoftHSM applies attributes in order
     return template

@@ -55,6 +55,12 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     are not served yet."""
     aes_gcm: bool = False
     """CKM_AES_GCM works through python-pkcs11; without it the token cannot hold a system key."""
+    aes_modes: bool = False
+    """CKM_AES_ECB, AES_CBC, AES_CBC_PAD and HMAC with SHA-2 work with keys that were unwrapped for that one use, and
+    AES_CBC_PAD looks at its padding (openCryptoki 3.8 does not). Without it, or without aes_gcm: no oct keys."""
+    brief_blocks: bool = False
+    """One block of AES takes microseconds, because the module works inside this process: the interpreter's lock is kept
+    meanwhile (blocks.py). Not for a module that goes through a network or a bus."""
     custody: tuple[Literal["wrapped", "resident"], ...] = ("resident",)
     """Classes of custody that are offered; wrapped needs a world key that can be locked."""
 

@@ -152,6 +152,12 @@ class Token:
         """The world's keys in this generation. Raises Unavailable while the token is down."""
         return self._current().world
 
+    def adopt(self, ids: WorldIds) -> None:
+        """The world has another generation of a key: from now on these ids are what a new generation of sessions must
+        find. The sessions that are open go on; what they use beside their first keys they locate().
+        """
+        self.ids = ids
+
     def waiting(self) -> int:
         """Jobs in the queues of the work lanes."""
         return sum(lane.waiting() for lane in self._generation.work) if self._generation is not None else 0

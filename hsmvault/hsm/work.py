@@ -8,7 +8,8 @@ A handle of another generation is refused *before* the call: after C_Finalize an
 again, and an old one silently names another key.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Protocol, cast
 
@@ -35,7 +36,7 @@ class KeyInSession(Protocol):
 
     def decrypt(self, data: bytes, *, mechanism: Mechanism, mechanism_param: object = None) -> bytes: ...
 
-    def wrap_key(self, key: object, *, mechanism: Mechanism) -> bytes: ...
+    def wrap_key(self, key: object, *, mechanism: Mechanism, mechanism_param: object = None) -> bytes: ...
 
     def unwrap_key(
         self,
@@ -46,6 +47,7 @@ class KeyInSession(Protocol):
         mechanism: Mechanism,
         capabilities: int,
         template: Mapping[Attribute, object],
+        mechanism_param: object = None,
     ) -> pkcs11.Object: ...
 
 
@@ -136,6 +138,26 @@ class WorkSession:
     def session_handle(self) -> int:
         """For functions that python-pkcs11 lacks (raw.py); its stub does not know the attribute."""
         return cast(_HasHandle, self.session).handle
+
+    @contextmanager
+    def aside(self) -> Iterator["WorkSession"]:
+        """A session for one act that may leave something behind: whatever it made dies with it. For the same thread.
+        Raises the module's error when it gives none.
+        """
+        session = self._open()
+        try:
+            yield WorkSession(
+                self._open,
+                session,
+                generation=self.generation,
+                profile=self.profile,
+                raw=self.raw,
+                world=self.world,
+                keeps_objects=True,
+            )
+        finally:
+            with suppress(*ModuleError):  # it was dead already
+                session.close()
 
     def reopen(self) -> None:
         """Throw the session away and open another. Raises the module's error when it gives none."""

@@ -5,9 +5,11 @@
     system key   AES-256: AES-GCM, the root of everything sealed in software (optional)
     export key   AES-256: wraps and unwraps what was made exportable, and nothing else. It is not trusted, so that the
                  token wraps no other key under it; what it unwraps may be wrapped again, to be released
+    attestation  the private key of an EC pair on P-256: signs what the token says about other keys, nothing else
 
-There is one MAC key and one export key; of world keys and system keys there may be older generations (locate()). All
-are private token objects, never extractable, not modifiable, found by a random CKA_ID of 16 bytes and the label.
+There is one MAC key, one export key and one attestation key; of world keys and system keys there may be older
+generations (locate()). All are private token objects, never extractable, not modifiable, found by a random CKA_ID of 16
+bytes and the label.
 """
 
 from collections.abc import Mapping
@@ -20,13 +22,22 @@ from hsmvault.errors import HsmRefusal, Unavailable
 from hsmvault.hsm import mechanisms
 from hsmvault.hsm.objects import SECRET_USAGE, WRAPPING, Template, differing_attributes, find
 from hsmvault.hsm.profile import Profile
+from hsmvault.hsm.public import CURVE_OID
 from hsmvault.hsm.raw import CKR_ATTRIBUTE_TYPE_INVALID, NestedTemplate, ReturnCode
 from hsmvault.hsm.returncodes import describe
 from hsmvault.hsm.work import KeyObject, WorkSession, WorldObjects
+from hsmvault.model.algorithms import Curve
 
 CANARY_MESSAGE = b"hsmvault canary 1"
 UNWRAP_TEMPLATE: Mapping[Attribute, bool] = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: False}
 EXPORT_UNWRAP_TEMPLATE: Mapping[Attribute, bool] = {Attribute.SENSITIVE: True, Attribute.EXTRACTABLE: True}
+PRIVATE_USAGE = (
+    Attribute.SIGN,
+    Attribute.DECRYPT,
+    Attribute.UNWRAP,
+    Attribute.DERIVE,
+    Attribute.SIGN_RECOVER,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,27 +67,34 @@ class WorldKey:
     mechanism: Mechanism
     is_trusted: bool = False
     unwrap_template: Mapping[Attribute, bool] | None = field(default=None, hash=False)
+    object_class: ObjectClass = ObjectClass.SECRET_KEY
+    curve: Curve | None = None
+    is_destroyable: bool = False  # nothing is said of CKA_DESTROYABLE then
 
     def template(self, profile: Profile) -> Template:
         """What the finished token object has, CKA_ID and the nested template apart."""
         template: Template = {
-            Attribute.CLASS: ObjectClass.SECRET_KEY,
+            Attribute.CLASS: self.object_class,
             Attribute.KEY_TYPE: self.key_type,
             Attribute.TOKEN: True,
             Attribute.PRIVATE: True,
             Attribute.LABEL: self.label,
             Attribute.SENSITIVE: True,
             Attribute.EXTRACTABLE: False,
-            **{usage: usage in self.usage for usage in SECRET_USAGE},
+            **{usage: usage in self.usage for usage in self._usages},
         }
         if profile.allowed_mechanisms:
             template[Attribute.ALLOWED_MECHANISMS] = frozenset({self.mechanism})
         if self.is_trusted:
             template[Attribute.TRUSTED] = True
-        if profile.destroyable:
+        if profile.destroyable and not self.is_destroyable:
             template[Attribute.DESTROYABLE] = False
         template[Attribute.MODIFIABLE] = False  # last: SoftHSM applies attributes in order
         return template
+
+    @property
+    def _usages(self) -> tuple[Attribute, ...]:
+        return PRIVATE_USAGE if self.object_class is ObjectClass.PRIVATE_KEY else SECRET_USAGE
 
 
 WORLD_KEY = WorldKey(
@@ -101,6 +119,7 @@ SYSTEM_KEY = WorldKey(
     KeyType.AES,
     (Attribute.ENCRYPT, Attribute.DECRYPT),
     Mechanism.AES_GCM,
+    is_destroyable=True,  # when another has taken its place and no row needs it (app/system_key_rotation.py)
 )
 EXPORT_KEY = WorldKey(
     "export key",
@@ -109,6 +128,16 @@ EXPORT_KEY = WorldKey(
     (Attribute.WRAP, Attribute.UNWRAP),
     WRAPPING,
     unwrap_template=EXPORT_UNWRAP_TEMPLATE,
+)
+ATTESTATION_KEY = WorldKey(
+    "attestation key",
+    "hsmvault attestation key",
+    KeyType.EC,
+    (Attribute.SIGN,),
+    Mechanism.ECDSA,
+    object_class=ObjectClass.PRIVATE_KEY,
+    curve=Curve.P256,
+    is_destroyable=True,  # until its certificate is stored it is made anew (app/world_completion.py)
 )
 
 
@@ -128,7 +157,9 @@ def read_world(work: WorkSession, ids: WorldIds) -> WorldObjects:
     mac = _read(work, MAC_KEY, ids.mac)
     system = _read(work, SYSTEM_KEY, ids.system) if ids.system is not None else None
     objects = WorldObjects(world, mac, system, mechanisms.hmac_sha256(work, mac, CANARY_MESSAGE))
-    objects.located.update({token_id: found for token_id, found in ((ids.world, world), (ids.system, system)) if found})
+    for token_id, found in ((ids.world, world), (ids.system, system)):
+        if token_id is not None and found is not None:
+            objects.located[token_id] = found
     return objects
 
 
@@ -153,7 +184,10 @@ def locate(work: WorkSession, key: WorldKey, token_id: bytes) -> KeyObject:
 
 def problems(work: WorkSession, key: WorldKey, found: pkcs11.Object) -> list[str]:
     """Attributes of a world's key that are not as they must be."""
-    wrong = differing_attributes(found, key.template(work.profile))
+    expected = key.template(work.profile)
+    if key.curve is not None:
+        expected[Attribute.EC_PARAMS] = CURVE_OID[key.curve]
+    wrong = differing_attributes(found, expected)
     if key.unwrap_template is not None and not _has_unwrap_template(work, key.unwrap_template, found):
         wrong.append("UNWRAP_TEMPLATE")
     return wrong
@@ -164,7 +198,7 @@ def _unusable(why: str) -> Unavailable:
 
 
 def _read(work: WorkSession, key: WorldKey, token_id: bytes) -> KeyObject:
-    found = find(work, ObjectClass.SECRET_KEY, token_id)
+    found = find(work, key.object_class, token_id)
     if not found:
         raise WorldMissing(key.name)
     if len(found) > 1:

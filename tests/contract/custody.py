@@ -15,13 +15,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 
 from hsmvault.custody.admission import material_from_jwk
-from hsmvault.custody.protocols import HeldKey, PrivateKeyMaterial
+from hsmvault.custody.protocols import HeldKey, PrivateKeyMaterial, Terms
 from hsmvault.errors import BadRequest, CiphertextRefused, RequestError, Unavailable
 from hsmvault.model.algorithms import (
     ENCRYPTION_ALGORITHMS,
     SIGNATURE_ALGORITHMS,
     Curve,
     EncryptionAlgorithm,
+    Family,
+    Hash,
     KeySpec,
     SignatureAlgorithm,
 )
@@ -346,12 +348,31 @@ class CustodyContract:
 
     @pytest.mark.parametrize(
         "spec",
-        [KeySpec.rsa(1024), KeySpec.rsa(2056), KeySpec.rsa(2048, public_exponent=1), KeySpec.oct(256)],
+        [KeySpec.rsa(1024), KeySpec.rsa(2056), KeySpec.rsa(2048, public_exponent=1), KeySpec.oct(64), KeySpec.oct(512)],
         ids=named,
     )
     async def test_what_is_not_served_is_refused(self, rig: Rig, spec: KeySpec) -> None:
         with pytest.raises(BadRequest):
             await rig.custodian.generate(spec, row())
+
+    @pytest.mark.parametrize("spec", [P256, RSA_2048], ids=named)
+    async def test_a_key_without_terms_neither_leaves_nor_brings_another(self, rig: Rig, spec: KeySpec) -> None:
+        held, binding = await rig.key(spec)
+        recipient, _ = await rig.key(RSA_2048)
+        with pytest.raises(BadRequest):
+            await rig.custodian.export(held, binding, recipient.public, Hash.SHA256)
+        with pytest.raises(BadRequest):
+            await rig.custodian.admit_wrapped(held, binding, Family.EC, Curve.P256, bytes(512), row())
+
+    async def test_terms_that_no_key_can_have_are_refused(self, rig: Rig) -> None:
+        for spec, terms in (
+            (P256, Terms(exchange=True)),
+            (RSA_2048, Terms(exchange=True, exportable=True)),
+        ):
+            with pytest.raises(BadRequest):
+                await rig.custodian.generate(spec, row(), terms)
+            with pytest.raises(BadRequest):
+                await rig.custodian.admit(callers_key(spec)[1], row(), terms)
 
     async def test_no_repr_shows_key_material(self, rig: Rig) -> None:
         key, material = callers_key(P256)

@@ -10,6 +10,7 @@ from hsmvault.custody.sealing import Sealer
 from hsmvault.custody.soft import SoftCustodian
 from hsmvault.lanes import Lane
 from tests.contract.custody import CustodyContract, Rig
+from tests.contract.oct_keys import NoOctKeysContract
 from tests.custody.doubles import MemoryDataKeyStore, SoftwareSystemKey
 
 
@@ -30,5 +31,5 @@ async def rig() -> AsyncIterator[Rig]:
     await generation.close()
 
 
-class TestSoftCustody(CustodyContract):
+class TestSoftCustody(CustodyContract, NoOctKeysContract):
     """Nothing of its own."""

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsmvault.custody.admission import PrivateJwk, material_from_jwk, material_from_pkcs8
+from hsmvault.custody.admission import PrivateJwk, material_from_jwk, material_from_oct, material_from_pkcs8
 from hsmvault.errors import BadRequest
 from hsmvault.model.algorithms import Curve, Family, KeySpec
 from tests.vectors.wycheproof import private_jwk
@@ -391,3 +391,26 @@ def _coprime(number: int, phi: int) -> bool:
     except ValueError:
         return False
     return True
+
+
+@pytest.mark.parametrize("bits", [128, 192, 256, 384, 512])
+def test_an_oct_key_of_a_served_size_is_taken_as_it_is(bits: int) -> None:
+    k = bytes(bits // 8 - 1) + b"\1"
+    material = material_from_oct(k)
+    assert (material.spec, material.public, material.encoded) == (KeySpec.oct(bits), b"", k)
+    assert repr(material) == f"PrivateKeyMaterial(oct {bits})"
+
+
+def test_an_oct_key_that_is_too_long_is_refused_in_the_words_of_the_service() -> None:
+    for length in (65, 66, 1000):
+        with pytest.raises(BadRequest) as caught:
+            material_from_oct(bytes(length))
+        assert caught.value.message == "JSON Web Key: k property of oct key is too large, maximum size is 64"
+
+
+def test_an_oct_key_of_another_size_is_refused_with_the_sizes_in_bits() -> None:
+    for length in (0, 1, 8, 15, 17, 20, 33, 40, 63):
+        with pytest.raises(BadRequest) as caught:
+            material_from_oct(bytes(length))
+        sizes = "[128, 192, 256, 384, 512]"
+        assert caught.value.message == f"Unsupported key size ({8 * length}). Supported sizes are {sizes}"

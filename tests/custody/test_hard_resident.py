@@ -165,7 +165,7 @@ async def test_a_start_destroys_what_an_intent_names_and_no_row_has(
 ) -> None:
     await custodian.generate(P256, row())
     assert len(await intents.left_over()) == 1
-    await reconcile(database, custodian, intents)
+    await reconcile(database, [custodian], intents)
     assert await custodian.objects() == []
     assert await intents.left_over() == []
 
@@ -176,7 +176,7 @@ async def test_a_start_keeps_what_a_row_has_and_forgets_its_intent(
     binding = row()
     held = await custodian.generate(P256, binding)
     await store(database, held)
-    await reconcile(database, custodian, intents)
+    await reconcile(database, [custodian], intents)
     assert await intents.left_over() == []
     assert is_good(held, ES256, DIGEST, await custodian.open(held, binding).sign(ES256, DIGEST))
 
@@ -186,7 +186,7 @@ async def test_a_start_leaves_alone_what_another_node_is_about_to_store(
 ) -> None:
     others = Intents(database, "node-2", SystemClock())
     held = await ResidentCustodian(world, RandomIdentifiers(), others).generate(P256, row())
-    await reconcile(database, custodian, intents)
+    await reconcile(database, [custodian], intents)
     assert await custodian.objects() == [token_id(held)]
     assert len(await others.left_over()) == 1
 
@@ -202,7 +202,7 @@ async def test_a_full_token_beside_an_empty_database_is_reported_and_left_alone(
     (tmp_path / "empty").mkdir()
     async with intents_in(tmp_path / "empty") as empty:
         with caplog.at_level(logging.WARNING):
-            await reconcile(empty._database, custodian, empty)
+            await reconcile(empty._database, [custodian], empty)
     assert "2 keys in the token have no row" in caplog.text
     assert set(await custodian.objects()) == {token_id(one) for one in held}
 
@@ -212,7 +212,7 @@ async def test_a_row_that_cannot_be_read_stops_every_destruction(
 ) -> None:
     held = await custodian.generate(P256, row())
     await store(database, held, reference=b"\xc1")
-    await reconcile(database, custodian, intents)
+    await reconcile(database, [custodian], intents)
     assert await custodian.objects() == [token_id(held)]
     assert len(await intents.left_over()) == 1
 
@@ -225,7 +225,7 @@ async def test_a_token_that_shows_nothing_settles_no_intent(
 ) -> None:
     await custodian.generate(P256, row())
     softhsm.tokens.rename(softhsm.folder / "away")
-    await reconcile(database, custodian, intents)
+    await reconcile(database, [custodian], intents)
     assert len(await intents.left_over()) == 1
 
 
@@ -236,7 +236,7 @@ async def test_a_key_whose_object_is_gone_is_reported(
     held = await custodian.generate(P256, binding)
     await store(database, held)
     await custodian.destroy(held, binding)
-    await reconcile(database, custodian, intents)
+    await reconcile(database, [custodian], intents)
     assert "does not show the objects of 1 keys" in caplog.text
 
 
@@ -272,6 +272,6 @@ async def test_an_object_that_a_crash_left_half_written_stops_neither_use_nor_co
         made.write_bytes(content[: int(len(content) * share)])
         async with softhsm.world() as world:
             custodian = ResidentCustodian(world, RandomIdentifiers(), intents)
-            await reconcile(intents._database, custodian, intents)
+            await reconcile(intents._database, [custodian], intents)
             assert is_good(held, ES256, DIGEST, await custodian.open(held, binding).sign(ES256, DIGEST))
             assert token_id(half) not in await custodian.objects()

@@ -11,6 +11,7 @@ from hsmvault.errors import BadRequest
 from hsmvault.model.algorithms import KeySpec
 from tests.contract.custody import P256, RSA_2048, CustodyContract, Rig, named, row
 from tests.contract.intents import intents_in
+from tests.contract.oct_keys import NoOctKeysContract
 from tests.softhsm import SoftToken, softhsm_for_module, softhsm_template
 
 __all__ = ["softhsm_for_module", "softhsm_template"]
@@ -28,7 +29,7 @@ async def rig(softhsm_for_module: SoftToken) -> AsyncIterator[Rig]:
         yield Rig(custodian, forget)
 
 
-class TestResidentCustody(CustodyContract):
+class TestResidentCustody(CustodyContract, NoOctKeysContract):
     """But for backup, which a key that never leaves cannot have."""
 
     @pytest.mark.parametrize("spec", [P256, RSA_2048], ids=named)

@@ -5,7 +5,6 @@ import hashlib
 import os
 import time
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import msgspec
 import pytest
@@ -13,11 +12,12 @@ import pytest_asyncio
 from pkcs11 import Attribute, ObjectClass
 
 from hsmvault.clock import RandomIdentifiers
-from hsmvault.custody import unpadders
-from hsmvault.custody.hard import WrappedCustodian, WrappedReference
+from hsmvault.custody import hard, unpadders
+from hsmvault.custody.hard import WrappedCustodian
 from hsmvault.custody.protocols import Binding, HeldKey
+from hsmvault.custody.reference import decode_wrapped
 from hsmvault.custody.unpadders import Unpadders
-from hsmvault.custody.world import World
+from hsmvault.custody.world import TokenSystemKey, World
 from hsmvault.errors import BadRequest, CiphertextRefused, Unavailable
 from hsmvault.hsm.work import WorkSession
 from hsmvault.model.algorithms import (
@@ -176,15 +176,15 @@ async def test_a_copy_that_the_token_lost_is_loaded_again(world: World) -> None:
     assert is_good(held, ES256, DIGEST, await handle.sign(ES256, DIGEST))
 
 
-async def test_a_blob_under_another_world_key_is_not_tried(world: World) -> None:
+async def test_a_blob_under_a_world_key_that_is_not_there_is_not_tried(world: World) -> None:
     custodian = WrappedCustodian(world, RandomIdentifiers())
     binding = row()
     held = await custodian.generate(P256, binding)
-    reference = msgspec.msgpack.decode(held.reference, type=WrappedReference)
-    other = msgspec.structs.replace(reference, world_key_id=bytes(16))
+    other = msgspec.structs.replace(decode_wrapped(held.reference), world_key_id=bytes(16))
+    moved = await world.token().run(lambda work: hard._bound(work, held, other, binding))
     with pytest.raises(Unavailable) as caught:
-        await custodian.open(replace(held, reference=msgspec.msgpack.encode(other)), binding).sign(ES256, DIGEST)
-    assert "another world key" in str(caught.value.detail)
+        await custodian.open(moved, binding).sign(ES256, DIGEST)
+    assert f"world key {bytes(16).hex()} is not found" in str(caught.value.detail)
 
 
 async def test_oaep_256_is_refused_where_the_profile_says_so(softhsm: SoftToken) -> None:
@@ -237,16 +237,23 @@ async def test_every_step_of_an_import_has_a_name(world: World) -> None:
     assert seen == [f"{side} {step}" for step in IMPORT_STEPS for side in ("before", "after")]
 
 
+def system_key_of(world: World) -> TokenSystemKey:
+    key_id = world.tokens[0].ids.system
+    assert key_id is not None
+    return TokenSystemKey(world, key_id)
+
+
 async def test_the_system_key_seals_and_opens_only_what_it_sealed(world: World) -> None:
-    sealed = await world.seal(b"data key", b"row 1")
-    assert sealed != await world.seal(b"data key", b"row 1")
-    assert await world.open(sealed, b"row 1") == b"data key"
+    system_key = system_key_of(world)
+    sealed = await system_key.seal(b"data key", b"row 1")
+    assert sealed != await system_key.seal(b"data key", b"row 1")
+    assert await system_key.open(sealed, b"row 1") == b"data key"
     changed = [sealed[:at] + bytes([sealed[at] ^ 1]) + sealed[at + 1 :] for at in range(len(sealed))]
     for bad in (*changed, sealed[:-1], sealed + b"\0", b"", sealed[:20]):
         with pytest.raises(CiphertextRefused):
-            await world.open(bad, b"row 1")
+            await system_key.open(bad, b"row 1")
     with pytest.raises(CiphertextRefused):
-        await world.open(sealed, b"row 2")
+        await system_key.open(sealed, b"row 2")
     assert world.token().is_up
 
 
@@ -268,6 +275,7 @@ async def test_four_threads_under_load_never_crash_and_never_sign_wrongly(sofths
             for spec, name in ((P256, "ES256"), (KeySpec.ec(Curve.P521), "ES512"), (RSA_2048, "PS256"))
             for _ in range(4)
         ]
+        system_key = system_key_of(world)
         end = time.monotonic() + seconds
         done = 0
 
@@ -283,8 +291,8 @@ async def test_four_threads_under_load_never_crash_and_never_sign_wrongly(sofths
         async def make() -> None:
             while time.monotonic() < end:
                 await custodian.generate(P256, binding)
-                sealed = await world.seal(b"value", b"")
-                assert await world.open(sealed, b"") == b"value"
+                sealed = await system_key.seal(b"value", b"")
+                assert await system_key.open(sealed, b"") == b"value"
 
         await asyncio.gather(*(work(index) for index in range(16)), make())
         assert done > 20 * seconds

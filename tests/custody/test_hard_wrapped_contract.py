@@ -7,6 +7,7 @@ import pytest_asyncio
 from hsmvault.clock import RandomIdentifiers
 from hsmvault.custody.hard import WrappedCustodian
 from tests.contract.custody import CustodyContract, Rig
+from tests.contract.oct_keys import OctKeysContract
 from tests.softhsm import SoftToken, softhsm_for_module, softhsm_template
 
 __all__ = ["softhsm_for_module", "softhsm_template"]
@@ -24,5 +25,5 @@ async def rig(softhsm_for_module: SoftToken) -> AsyncIterator[Rig]:
         yield Rig(custodian, forget)
 
 
-class TestWrappedCustody(CustodyContract):
+class TestWrappedCustody(CustodyContract, OctKeysContract):
     """Nothing of its own."""

@@ -6,20 +6,21 @@ import os
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
+import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from hsmvault.clock import MovedClock, RandomIdentifiers
 from hsmvault.custody.keyring import KeyRing
-from hsmvault.custody.protocols import Binding, CustodyClass, PrivateKeyMaterial
+from hsmvault.custody.protocols import Binding, CustodyClass, PrivateKeyMaterial, Terms
 from hsmvault.custody.public import PublicKey
 from hsmvault.custody.sealing import CacheLimits, Sealer
 from hsmvault.custody.soft import SoftCustodian
 from hsmvault.custody.soft_key import SoftKey
 from hsmvault.errors import BadRequest, Throttled, Unavailable
 from hsmvault.lanes import Lane
-from hsmvault.model.algorithms import ENCRYPTION_ALGORITHMS, SIGNATURE_ALGORITHMS, Curve, KeySpec
+from hsmvault.model.algorithms import ENCRYPTION_ALGORITHMS, SIGNATURE_ALGORITHMS, Curve, Family, Hash, KeySpec
 from tests.custody.doubles import MemoryDataKeyStore, SoftwareSystemKey
 
 P256, P384 = KeySpec.ec(Curve.P256), KeySpec.ec(Curve.P384)
@@ -216,7 +217,7 @@ async def test_each_step_is_announced_before_and_after(rig: Rig) -> None:
     assert rig.steps == ["before admit", "after admit", "before seal", "after seal"]
     rig.steps.clear()
     packed = await rig.custodian.pack(held, binding)
-    assert rig.steps == ["before open", "after open"]
+    assert rig.steps == ["before open", "after open", "before seal", "after seal"]
     rig.steps.clear()
     await rig.custodian.unpack(held.spec, held.public, packed, binding, row())
     assert rig.steps == ["before open", "after open", "before seal", "after seal"]
@@ -256,7 +257,7 @@ async def test_a_new_key_that_fails_its_pairwise_test_is_not_handed_out(
 @pytest.mark.parametrize("pkcs8", [b"", b"garbage", b"\x30\x03\x02\x01\x00"])
 async def test_material_that_cannot_be_read_is_refused(rig: Rig, pkcs8: bytes) -> None:
     with pytest.raises(BadRequest):
-        await rig.custodian.admit(replace(material(), pkcs8=pkcs8), row())
+        await rig.custodian.admit(replace(material(), encoded=pkcs8), row())
     with pytest.raises(BadRequest):
         await rig.custodian.admit(replace(material(), spec=P384), row())
 
@@ -311,6 +312,67 @@ async def test_a_soft_key_survives_a_backup_whose_container_was_purged(rig: Rig)
     bound = await rig.custodian.unpack(held.spec, held.public, packed, source, target)
     signature = await rig.custodian.open(bound, target).sign(ES256, DIGEST)
     assert PublicKey.load(held.public).verify(ES256, DIGEST, signature)
+
+
+async def test_a_soft_key_in_a_backup_needs_no_data_key_of_its_container(rig: Rig) -> None:
+    """The container may be purged, and what its data key was sealed with destroyed."""
+    source, target = row(), replace(row(), container_id="c-2")
+    held = await rig.custodian.generate(P256, source)
+    packed = await rig.custodian.pack(held, source)
+    (of_container,) = [row.id for row in rig.store.rows.values() if row.container_id == source.container_id]
+    assert bytes.fromhex(of_container) not in packed
+    assert of_container.encode() not in packed
+    del rig.store.rows[of_container]
+    rig.custodian.forget()
+    rig.sealer.forget()
+    bound = await rig.custodian.unpack(held.spec, held.public, packed, source, target)
+    assert await rig.custodian.open(bound, target).sign(ES256, DIGEST)
+
+
+async def test_a_key_that_was_packed_in_the_first_format_still_unpacks(rig: Rig) -> None:
+    source, target = row(), replace(row(), container_id="c-2")
+    held = await rig.custodian.generate(P256, source)
+    data_key = await rig.sealer.row_of(held.reference, source)
+    packed = msgspec.msgpack.encode([held.reference, msgspec.to_builtins(data_key, builtin_types=(bytes,))])
+    for gone in (False, True):
+        if gone:
+            del rig.store.rows[data_key.id]
+            rig.custodian.forget()
+            rig.sealer.forget()
+        bound = await rig.custodian.unpack(held.spec, held.public, packed, source, target)
+        assert await rig.custodian.open(bound, target).sign(ES256, DIGEST)
+    with pytest.raises(Unavailable):
+        await rig.custodian.unpack(held.spec, held.public, packed, target, target)
+
+
+async def test_what_the_hsm_alone_can_do_is_refused(rig: Rig) -> None:
+    binding = row()
+    held = await rig.custodian.generate(P256, binding)
+    rig.steps.clear()
+    for terms in (Terms(exportable=True), Terms(exchange=True)):
+        with pytest.raises(BadRequest, match="must be HSM-backed"):
+            await rig.custodian.generate(P256, row(), terms)
+        with pytest.raises(BadRequest, match="must be HSM-backed"):
+            await rig.custodian.admit(material(), row(), terms)
+    with pytest.raises(BadRequest, match="must be HSM-backed"):
+        await rig.custodian.export(held, binding, held.public, Hash.SHA256)
+    with pytest.raises(BadRequest, match="can be attested"):
+        await rig.custodian.attest(held, binding)
+    with pytest.raises(BadRequest, match="HSM-backed key"):
+        await rig.custodian.admit_wrapped(held, binding, Family.EC, Curve.P256, bytes(512), row())
+    assert not rig.steps
+
+
+async def test_an_iv_or_additional_data_for_rsa_is_refused(rig: Rig) -> None:
+    binding = row()
+    held = await rig.custodian.generate(KeySpec.rsa(2048), binding)
+    handle = rig.custodian.open(held, binding)
+    for iv, aad in ((bytes(12), b""), (b"", b"aad")):
+        with pytest.raises(BadRequest):
+            await handle.decrypt(ENCRYPTION_ALGORITHMS["RSA-OAEP"], bytes(256), iv, aad)
+    for algorithm in ("A128GCM", "RSA-OAEP", "A128KW"):
+        with pytest.raises(BadRequest):
+            await handle.encrypt(ENCRYPTION_ALGORITHMS[algorithm], bytes(16), b"", b"")
 
 
 async def test_one_loaded_key_serves_every_algorithm_of_its_family(rig: Rig) -> None:

@@ -177,7 +177,8 @@ def test_the_keys_of_a_world_are_as_they_must_be_after_a_restart(softhsm: SoftTo
     keys = [next(iter(session.get_objects({Attribute.LABEL: key.label}))) for key in labels]
     for key in keys:
         assert key[Attribute.NEVER_EXTRACTABLE] and key[Attribute.ALWAYS_SENSITIVE] and key[Attribute.LOCAL]
-        assert key[Attribute.PRIVATE] and not key[Attribute.MODIFIABLE] and not key[Attribute.DESTROYABLE]
+        assert key[Attribute.PRIVATE] and not key[Attribute.MODIFIABLE]
+    assert [key[Attribute.DESTROYABLE] for key in keys] == [False, False, True]
     assert keys[0][Attribute.TRUSTED]
     assert len({key[Attribute.ID] for key in keys}) == 3
     session.close()

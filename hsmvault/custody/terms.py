@@ -1,0 +1,28 @@
+"""The terms of hard keys: which combinations are served, and how a key is proved that is to serve on them."""
+
+from hsmvault.custody.protocols import Terms
+from hsmvault.errors import BadRequest
+from hsmvault.hsm.exchange import prove_exchange
+from hsmvault.hsm.pairwise import prove
+from hsmvault.hsm.work import KeyObject, WorkSession
+from hsmvault.model.algorithms import Family, KeySpec
+
+EXCHANGE_ONLY = "The key is a key exchange key: it imports other keys and does nothing else."
+
+
+def check_terms(family: Family, terms: Terms) -> None:
+    """Raises BadRequest when no hard key can have these terms."""
+    if terms.exchange and family is not Family.RSA:
+        raise BadRequest("A key exchange key must be an RSA key.")
+    if terms.exchange and terms.exportable:
+        raise BadRequest("A key exchange key cannot be exportable.")
+
+
+def prove_use(work: WorkSession, key: KeyObject, spec: KeySpec, public: bytes, terms: Terms) -> None:
+    """One operation of the kind that the key is for, checked outside the token. Blocks. Raises PairwiseFailed, or the
+    module's error.
+    """
+    if terms.exchange:
+        prove_exchange(work, key, public)
+    else:
+        prove(work, key, spec, public)

@@ -199,7 +199,10 @@ ENCRYPTION_ALGORITHMS: dict[str, EncryptionAlgorithm] = {
     )
 }
 
-KEY_OPERATIONS = ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey", "import", "export")
+KEY_OPERATIONS = (
+    *("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey", "import", "export"),
+    *("secureWrapKey", "secureUnwrapKey"),  # 2026-04-01
+)
 
 DEFAULT_KEY_OPERATIONS: dict[Family, tuple[str, ...]] = {
     Family.RSA: ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"),

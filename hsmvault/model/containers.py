@@ -5,6 +5,7 @@ from enum import Enum
 
 from hsmvault.model.lifecycle import Retention
 from hsmvault.model.network import NetworkRules
+from hsmvault.model.rotation import POOL_RULES, VAULT_RULES, PolicyRules
 
 
 class ContainerKind(Enum):
@@ -13,8 +14,11 @@ class ContainerKind(Enum):
 
 
 class AuthorizationModel(Enum):
+    """LOCAL: the local RBAC of a pool, which always has it; a vault has one of the others."""
+
     RBAC = "rbac"
     ACCESS_POLICIES = "access-policies"
+    LOCAL = "local-rbac"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,11 @@ class AccessPolicy:
 class Container:
     """id: GUID, never reused. name: in lower case, unique per kind. world_id: the security world of its hard keys.
 
-    premium: HSM-backed keys may be made. software_keys: keys outside the HSM may be made.
+    premium: HSM-backed keys may be made. software_keys: keys outside the HSM may be made. A pool is premium, has no
+    software keys and decides by local RBAC, whatever it is made with.
+
+    The rules that differ between vaults and pools are the properties from hardware_only on ("About keys" and "Service
+    limits" of the Azure Key Vault documentation).
     """
 
     id: str
@@ -56,6 +64,15 @@ class Container:
     created: int = 0
     revision: int = 1
 
+    def __post_init__(self) -> None:
+        if self.kind is ContainerKind.POOL:
+            for name, value in (
+                ("premium", True),
+                ("software_keys", False),
+                ("authorization", AuthorizationModel.LOCAL),
+            ):
+                object.__setattr__(self, name, value)  # the class is frozen
+
     @property
     def resource_id(self) -> str:
         """ARM id; compared by segment without regard to case."""
@@ -64,3 +81,38 @@ class Container:
             f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
             f"/providers/Microsoft.KeyVault/{kind}/{self.name}"
         )
+
+    @property
+    def hardware_only(self) -> bool:
+        """Every key is HSM-backed: a requested RSA, EC or oct becomes RSA-HSM, EC-HSM or oct-HSM."""
+        return self.kind is ContainerKind.POOL
+
+    @property
+    def oct_keys(self) -> bool:
+        """Symmetric keys may be made and imported."""
+        return self.kind is ContainerKind.POOL
+
+    @property
+    def rsa_exponents(self) -> tuple[int, ...]:
+        """Public exponents that a create may ask for."""
+        return (3, 17, 65537) if self.kind is ContainerKind.POOL else (65537,)
+
+    @property
+    def most_versions(self) -> int | None:
+        """Versions that one key may have; None where nothing limits them."""
+        return 100 if self.kind is ContainerKind.POOL else None
+
+    @property
+    def rotation_needs_policy(self) -> bool:
+        """Rotation on demand is refused to a key without a rotation policy of its own."""
+        return self.kind is ContainerKind.POOL
+
+    @property
+    def rotation_rules(self) -> PolicyRules:
+        """What a rotation policy may say here."""
+        return POOL_RULES if self.kind is ContainerKind.POOL else VAULT_RULES
+
+    @property
+    def has_events(self) -> bool:
+        """Near-expiry, expired and new-version events are sent."""
+        return self.kind is ContainerKind.VAULT

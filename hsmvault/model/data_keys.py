@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from hsmvault.errors import Unavailable
+
 
 @dataclass(frozen=True, slots=True)
 class DataKeyRow:
@@ -18,3 +20,7 @@ class DataKeyRow:
     system_key_id: str
     sealed: bytes = field(repr=False)
     created: int
+
+
+class SystemKeyGone(Unavailable):
+    """A data key was sealed by a system key that was retired and is being destroyed: seal it by the one of today."""

@@ -3,7 +3,9 @@ an operation without a row does not exist.
 
 Sources: the OpenAPI documents of the Azure Key Vault data plane (paths, methods, since), the Azure RBAC and Managed HSM
 role documentation (actions), the access policy documentation (permissions). Audit names that no source gives are ours:
-RandomBytesGet, KeyGetAttestation, KeySecureWrap, KeySecureUnwrap, KeyRelease.
+RandomBytesGet, KeyGetAttestation, KeySecureWrap, KeySecureUnwrap, KeyRelease, and those of a pool's administration but
+BackupCreate, SecurityDomainBackup and SecurityDomainBackupStatusGet. So are the data actions settings/*, and those of
+pre_full_backup, pre_full_restore_operation, selective_key_restore_operation and ekm are read from their descriptions.
 """
 
 from dataclasses import dataclass
@@ -21,6 +23,7 @@ class Kind(Enum):
     KEYS = "keys"
     SECRETS = "secrets"
     CERTIFICATES = "certificates"
+    ADMINISTRATION = "administration"  # of pools: roles, backups, settings, security domain, external key managers
 
 
 VAULT = frozenset({ContainerKind.VAULT})
@@ -34,7 +37,7 @@ class Operation:
 
     since: first api-version. policy: permission of an access policy, alternatives behind '|'; None where no policy can
     allow it. vault_action, pool_action: data actions without their prefix; None where the container has none.
-    or_vault_action: also enough when the key is asymmetric (its public part can be read anyway).
+    or_vault_action: in vaults also enough when the key is asymmetric (its public part can be read anyway).
     """
 
     name: str
@@ -127,6 +130,36 @@ OPERATIONS: tuple[Operation, ...] = (
     # keys
     Operation("securewrapkey", Kind.KEYS, "POST", "/keys/{name}/{version}/securewrapkey", "2026-04-01", BOTH, "keys/wrapKey", "keys/wrap/action", "keys/wrap/action", "KeySecureWrap"),
     Operation("secureunwrapkey", Kind.KEYS, "POST", "/keys/{name}/{version}/secureunwrapkey", "2026-04-01", BOTH, "keys/unwrapKey", "keys/unwrap/action", "keys/unwrap/action", "KeySecureUnwrap"),
+    # administration of pools
+    Operation("role_definitions_delete", Kind.ADMINISTRATION, "DELETE", "/{scope}/providers/Microsoft.Authorization/roleDefinitions/{name}", "7.2", POOL, None, None, "roleDefinitions/delete/action", "RoleDefinitionDelete"),
+    Operation("role_definitions_create_or_update", Kind.ADMINISTRATION, "PUT", "/{scope}/providers/Microsoft.Authorization/roleDefinitions/{name}", "7.2", POOL, None, None, "roleDefinitions/write/action", "RoleDefinitionSet"),
+    Operation("role_definitions_get", Kind.ADMINISTRATION, "GET", "/{scope}/providers/Microsoft.Authorization/roleDefinitions/{name}", "7.2", POOL, None, None, "roleDefinitions/read/action", "RoleDefinitionGet"),
+    Operation("role_definitions_list", Kind.ADMINISTRATION, "GET", "/{scope}/providers/Microsoft.Authorization/roleDefinitions", "7.2", POOL, None, None, "roleDefinitions/read/action", "RoleDefinitionList"),
+    Operation("role_assignments_delete", Kind.ADMINISTRATION, "DELETE", "/{scope}/providers/Microsoft.Authorization/roleAssignments/{name}", "7.2", POOL, None, None, "roleAssignments/delete/action", "RoleAssignmentDelete"),
+    Operation("role_assignments_create", Kind.ADMINISTRATION, "PUT", "/{scope}/providers/Microsoft.Authorization/roleAssignments/{name}", "7.2", POOL, None, None, "roleAssignments/write/action", "RoleAssignmentCreate"),
+    Operation("role_assignments_get", Kind.ADMINISTRATION, "GET", "/{scope}/providers/Microsoft.Authorization/roleAssignments/{name}", "7.2", POOL, None, None, "roleAssignments/read/action", "RoleAssignmentGet"),
+    Operation("role_assignments_list_for_scope", Kind.ADMINISTRATION, "GET", "/{scope}/providers/Microsoft.Authorization/roleAssignments", "7.2", POOL, None, None, "roleAssignments/read/action", "RoleAssignmentList"),
+    Operation("full_backup_status", Kind.ADMINISTRATION, "GET", "/backup/{name}/pending", "7.2", POOL, None, None, "backup/status/action", "BackupStatusGet"),
+    Operation("full_backup", Kind.ADMINISTRATION, "POST", "/backup", "7.2", POOL, None, None, "backup/start/action", "BackupCreate"),
+    Operation("pre_full_backup", Kind.ADMINISTRATION, "POST", "/prebackup", "7.6", POOL, None, None, "backup/start/action", "BackupCheck"),
+    Operation("restore_status", Kind.ADMINISTRATION, "GET", "/restore/{name}/pending", "7.2", POOL, None, None, "restore/status/action", "RestoreStatusGet"),
+    Operation("full_restore_operation", Kind.ADMINISTRATION, "PUT", "/restore", "7.2", POOL, None, None, "restore/start/action", "RestoreCreate"),
+    Operation("pre_full_restore_operation", Kind.ADMINISTRATION, "PUT", "/prerestore", "7.6", POOL, None, None, "restore/start/action", "RestoreCheck"),
+    Operation("selective_key_restore_operation", Kind.ADMINISTRATION, "PUT", "/keys/{name}/restore", "7.2", POOL, None, None, "restore/start/action", "RestoreKeyCreate"),
+    Operation("update_setting", Kind.ADMINISTRATION, "PATCH", "/settings/{name}", "7.4", POOL, None, None, "settings/write/action", "SettingUpdate"),
+    Operation("get_setting", Kind.ADMINISTRATION, "GET", "/settings/{name}", "7.4", POOL, None, None, "settings/read/action", "SettingGet"),
+    Operation("get_settings", Kind.ADMINISTRATION, "GET", "/settings", "7.4", POOL, None, None, "settings/read/action", "SettingList"),
+    Operation("security_domain_get_download_status", Kind.ADMINISTRATION, "GET", "/securitydomain/download/pending", "7.2", POOL, None, None, "securitydomain/download/read", "SecurityDomainBackupStatusGet"),
+    Operation("security_domain_download", Kind.ADMINISTRATION, "POST", "/securitydomain/download", "7.2", POOL, None, None, "securitydomain/download/action", "SecurityDomainBackup"),
+    Operation("security_domain_get_upload_status", Kind.ADMINISTRATION, "GET", "/securitydomain/upload/pending", "7.2", POOL, None, None, "securitydomain/upload/read", "SecurityDomainRestoreStatusGet"),
+    Operation("security_domain_upload", Kind.ADMINISTRATION, "POST", "/securitydomain/upload", "7.2", POOL, None, None, "securitydomain/upload/action", "SecurityDomainRestore"),
+    Operation("security_domain_get_transfer_key", Kind.ADMINISTRATION, "GET", "/securitydomain/upload", "7.2", POOL, None, None, "securitydomain/transferkey/read", "SecurityDomainTransferKeyGet"),
+    Operation("get_ekm_connection", Kind.ADMINISTRATION, "GET", "/ekm", "2026-04-01", POOL, None, None, "ekm/read", "EkmConnectionGet"),
+    Operation("get_ekm_certificate", Kind.ADMINISTRATION, "GET", "/ekm/certificate", "2026-04-01", POOL, None, None, "ekm/read", "EkmCertificateGet"),
+    Operation("check_ekm_connection", Kind.ADMINISTRATION, "POST", "/ekm/check", "2026-04-01", POOL, None, None, "ekm/read", "EkmConnectionCheck"),
+    Operation("create_ekm_connection", Kind.ADMINISTRATION, "POST", "/ekm/create", "2026-04-01", POOL, None, None, "ekm/write", "EkmConnectionCreate"),
+    Operation("update_ekm_connection", Kind.ADMINISTRATION, "PATCH", "/ekm", "2026-04-01", POOL, None, None, "ekm/write", "EkmConnectionUpdate"),
+    Operation("delete_ekm_connection", Kind.ADMINISTRATION, "DELETE", "/ekm", "2026-04-01", POOL, None, None, "ekm/delete", "EkmConnectionDelete"),
 )
 # fmt: on
 

@@ -66,8 +66,18 @@ def encode_name(name: KeyName) -> dict[str, Value]:
 
 def decode_name(row: Row) -> KeyName:
     """row: of NAME_COLUMNS."""
-    *plain, policy = row
-    return KeyName(*plain, rotation_policy=columns.value_from_column(policy, RotationPolicy))
+    container_id, name, latest_version, next_sequence, created, revision, deleted_at, purge_at, policy = row
+    return KeyName(
+        container_id=container_id,
+        name=name,
+        latest_version=latest_version,
+        next_sequence=next_sequence,
+        created=created,
+        revision=revision,
+        deleted_at=deleted_at,
+        purge_at=purge_at,
+        rotation_policy=columns.value_from_column(policy, RotationPolicy),
+    )
 
 
 def encode_version(version: KeyVersion) -> dict[str, Value]:

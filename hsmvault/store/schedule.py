@@ -12,6 +12,7 @@ from typing import Final
 import sqlalchemy as sa
 
 from hsmvault.store.database import Transaction
+from hsmvault.store.schema import key_names, key_versions
 from hsmvault.store.schema import schedule as table
 from hsmvault.store.statements import Statement, same
 
@@ -21,14 +22,41 @@ _OBJECT: Final = same(table.c.container_id, table.c.kind, table.c.folded)
 
 _DUE = Statement(
     sa.select(*_COLUMNS)
-    .where(same(table.c.what), table.c.due_at <= sa.bindparam("now"))
+    .where(same(table.c.kind, table.c.what), table.c.due_at <= sa.bindparam("now"))
     .order_by(table.c.due_at, table.c.container_id, table.c.kind, table.c.folded)
     .limit(sa.bindparam("limit"))
 )
 _OF_OBJECT = Statement(sa.select(table.c.what, table.c.due_at).where(_OBJECT))
 _INSERT = Statement(sa.insert(table), _FIELDS)
 _DELETE_ALL = Statement(sa.delete(table).where(_OBJECT))
+_MOVE = Statement(
+    sa.update(table)
+    .where(_OBJECT, same(table.c.what), table.c.due_at == sa.bindparam("was_due_at"))
+    .values(due_at=sa.bindparam("next_due_at"))
+)
 _DELETE_ONE = Statement(sa.delete(table).where(_OBJECT, same(table.c.what, table.c.due_at)))
+
+_EXPIRING_KEYS = Statement(
+    sa.select(key_names.c.container_id, key_names.c.folded)
+    .select_from(
+        key_names.join(
+            key_versions,
+            sa.and_(
+                key_versions.c.container_id == key_names.c.container_id,
+                key_versions.c.folded == key_names.c.folded,
+                key_versions.c.version == key_names.c.latest_version,
+            ),
+        )
+    )
+    .where(
+        key_names.c.deleted_at.is_(None),
+        key_versions.c.expires > sa.bindparam("now"),
+        sa.tuple_(key_names.c.container_id, key_names.c.folded)
+        > sa.tuple_(sa.bindparam("container_id"), sa.bindparam("folded")),
+    )
+    .order_by(key_names.c.container_id, key_names.c.folded)
+    .limit(sa.bindparam("limit"))
+)
 
 
 class What(Enum):
@@ -60,9 +88,9 @@ async def of_object(tx: Transaction, container_id: str, kind: str, folded: str) 
     return {What(what): due_at for what, due_at in rows}
 
 
-async def due(tx: Transaction, what: What, now: int, limit: int) -> list[Due]:
+async def due(tx: Transaction, kind: str, what: What, now: int, limit: int) -> list[Due]:
     """Of every container, the longest due first."""
-    rows = await tx.rows(_DUE, what=what.value, now=now, limit=limit)
+    rows = await tx.rows(_DUE, kind=kind, what=what.value, now=now, limit=limit)
     return [Due(container_id, kind, folded, What(word), due_at) for container_id, kind, folded, word, due_at in rows]
 
 
@@ -77,3 +105,25 @@ async def done(tx: Transaction, one: Due) -> bool:
         due_at=one.due_at,
     )
     return taken == 1
+
+
+async def postpone(tx: Transaction, one: Due, until: int) -> bool:
+    """Look at it again later. False when it is gone, or was replaced by another time meanwhile."""
+    moved = await tx.run(
+        _MOVE,
+        container_id=one.container_id,
+        kind=one.kind,
+        folded=one.folded,
+        what=one.what.value,
+        was_due_at=one.due_at,
+        next_due_at=until,
+    )
+    return moved == 1
+
+
+async def expiring_keys(tx: Transaction, now: int, after: tuple[str, str], limit: int) -> list[tuple[str, str]]:
+    """Container and name of the keys whose latest version expires after `now`, in that order. after: the pair that
+    ended the page before; of empty texts for the first.
+    """
+    rows = await tx.rows(_EXPIRING_KEYS, now=now, container_id=after[0], folded=after[1], limit=limit)
+    return [(container_id, folded) for container_id, folded in rows]

@@ -15,11 +15,17 @@ WORDS = {
     Kind.SECRETS: "get list set delete recover backup restore purge",
     Kind.CERTIFICATES: "get list delete create import update managecontacts getissuers listissuers setissuers "
     "deleteissuers manageissuers recover backup restore purge",
+    Kind.ADMINISTRATION: "",
 }
 
 
 def test_there_are_as_many_operations_as_the_reference_has() -> None:
-    assert Counter(row.kind for row in OPERATIONS) == {Kind.KEYS: 27, Kind.SECRETS: 12, Kind.CERTIFICATES: 27}
+    assert Counter(row.kind for row in OPERATIONS) == {
+        Kind.KEYS: 27,
+        Kind.SECRETS: 12,
+        Kind.CERTIFICATES: 27,
+        Kind.ADMINISTRATION: 29,
+    }
     assert len(BY_NAME) == len(OPERATIONS)
 
 

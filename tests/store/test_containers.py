@@ -51,10 +51,22 @@ async def test_settings_change_and_identity_does_not(database: Database) -> None
     heard: list[Change] = []
     database.listen(lambda changes: heard.extend(change for _, change in changes))
     async with database.write() as tx:
-        await containers.update(tx, replace(changed, name="else", kind=ContainerKind.POOL, created=0))
+        await containers.update(tx, replace(changed, name="else", created=0))
     async with database.read() as tx:
         assert await containers.by_id(tx, VAULT.id) == replace(changed, revision=2)
     assert [change.kind for change in heard] == ["container"]
+
+
+async def test_a_pool_stays_a_pool_without_software_keys(database: Database) -> None:
+    pool = replace(VAULT, id="p", kind=ContainerKind.POOL, software_keys=True)
+    async with database.write() as tx:
+        await containers.insert(tx, pool)
+        await containers.update(tx, replace(pool, kind=ContainerKind.VAULT))
+    async with database.read() as tx:
+        found = await containers.by_id(tx, "p")
+    assert found == replace(pool, revision=2)
+    assert found is not None and (found.software_keys, found.premium) == (False, True)
+    assert found.authorization is AuthorizationModel.LOCAL
 
 
 async def test_whoever_read_an_older_revision_changes_nothing(database: Database) -> None:

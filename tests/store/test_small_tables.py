@@ -6,12 +6,13 @@ from dataclasses import replace
 import pytest
 
 from hsmvault.model.algorithms import KeySpec
-from hsmvault.model.data_keys import DataKeyRow
+from hsmvault.model.data_keys import DataKeyRow, SystemKeyGone
 from hsmvault.model.login_keys import LoginKeyRow
-from hsmvault.model.worlds import RETIRED, SystemKeyRow, WorldRow
-from hsmvault.store import jobs, login_keys, meta, worlds
+from hsmvault.model.worlds import DESTROYING, PLANNED, RETIRED, SystemKeyRow, WorldRow
+from hsmvault.store import data_keys, jobs, login_keys, meta, worlds
 from hsmvault.store.data_keys import DataKeys
 from hsmvault.store.database import Conflicted, Database
+from tests.rows import have_system_key
 
 from .conftest import Opener
 
@@ -36,7 +37,7 @@ async def test_worlds_come_back_and_have_unique_names(database: Database) -> Non
 
 async def test_one_system_key_is_active(database: Database) -> None:
     async with database.write() as tx:
-        assert await worlds.active_system_key(tx) is None
+        assert await worlds.active_system_key(tx, WORLD.id) is None
         await worlds.insert_world(tx, WORLD)
         await worlds.insert_system_key(tx, SYSTEM_KEY)
     with pytest.raises(Conflicted):
@@ -44,14 +45,14 @@ async def test_one_system_key_is_active(database: Database) -> None:
             await worlds.insert_system_key(tx, replace(SYSTEM_KEY, id="k2"))
     second = replace(SYSTEM_KEY, id="k2", created=8)
     async with database.write() as tx:
-        await worlds.retire_system_key(tx, SYSTEM_KEY.id)
-        await worlds.insert_system_key(tx, second)
+        await worlds.insert_system_key(tx, replace(second, state=PLANNED))
+        await worlds.activate_system_key(tx, second.id, SYSTEM_KEY.id)
     async with database.read() as tx:
-        assert await worlds.active_system_key(tx) == second
+        assert await worlds.active_system_key(tx, WORLD.id) == second
         assert await worlds.system_keys(tx) == [replace(SYSTEM_KEY, state=RETIRED), second]
     with pytest.raises(Conflicted):
         async with database.write() as tx:
-            await worlds.retire_system_key(tx, SYSTEM_KEY.id)
+            await worlds.activate_system_key(tx, second.id, SYSTEM_KEY.id)
 
 
 async def test_login_keys_come_back_in_the_order_in_which_they_sign(database: Database) -> None:
@@ -69,7 +70,9 @@ async def test_login_keys_come_back_in_the_order_in_which_they_sign(database: Da
 
 
 async def test_the_first_data_key_of_a_container_wins(open_database: Opener) -> None:
-    one, other = DataKeys(await open_database()), DataKeys(await open_database())
+    database = await open_database()
+    await have_system_key(database, DATA_KEY.system_key_id)
+    one, other = DataKeys(database), DataKeys(await open_database())
     assert await one.current("c1") is None
     assert await one.get("d1") is None
     rows = [replace(DATA_KEY, id=f"d{number}") for number in range(6)]
@@ -83,10 +86,55 @@ async def test_the_first_data_key_of_a_container_wins(open_database: Opener) -> 
 
 
 async def test_a_data_key_id_is_taken_once(open_database: Opener) -> None:
-    data_keys = DataKeys(await open_database())
-    await data_keys.add(DATA_KEY)
+    database = await open_database()
+    await have_system_key(database, DATA_KEY.system_key_id)
+    store = DataKeys(database)
+    await store.add(DATA_KEY)
     with pytest.raises(Conflicted):
-        await data_keys.add(replace(DATA_KEY, container_id="c2"))
+        await store.add(replace(DATA_KEY, container_id="c2"))
+
+
+@pytest.mark.parametrize("state", [PLANNED, DESTROYING, None])
+async def test_no_data_key_is_taken_under_a_system_key_that_is_not_there_or_goes(
+    database: Database, state: str | None
+) -> None:
+    await have_system_key(database, "another")
+    if state is not None:
+        async with database.write() as tx:
+            await worlds.insert_system_key(
+                tx, replace(SYSTEM_KEY, id=DATA_KEY.system_key_id, world_id="world", state=state)
+            )
+    with pytest.raises(SystemKeyGone):
+        await DataKeys(database).add(DATA_KEY)
+    assert await DataKeys(database).current(DATA_KEY.container_id) is None
+
+
+async def test_a_data_key_is_sealed_anew_by_who_comes_first(database: Database) -> None:
+    await have_system_key(database, DATA_KEY.system_key_id)
+    await DataKeys(database).add(DATA_KEY)
+    anew = replace(DATA_KEY, system_key_id="k2", sealed=b"anew")
+    async with database.write() as tx:
+        assert await data_keys.count_under(tx, DATA_KEY.system_key_id) == 1
+        assert await data_keys.under(tx, DATA_KEY.system_key_id, limit=9) == [DATA_KEY]
+        assert await data_keys.under(tx, DATA_KEY.system_key_id, after=DATA_KEY.id, limit=9) == []
+        assert await data_keys.reseal(tx, anew, DATA_KEY.system_key_id)
+        assert not await data_keys.reseal(tx, replace(anew, sealed=b"late"), DATA_KEY.system_key_id)
+        assert await data_keys.count_under(tx, DATA_KEY.system_key_id) == 0
+    assert await DataKeys(database).current(DATA_KEY.container_id) == anew
+
+
+async def test_an_older_world_key_stays_known(database: Database) -> None:
+    async with database.write() as tx:
+        await worlds.insert_world(tx, WORLD)
+        await worlds.replace_world_key(tx, WORLD, b"next", now=9)
+    async with database.read() as tx:
+        assert await worlds.world(tx, WORLD.name) == replace(WORLD, world_key_id=b"next")
+        (older,) = await worlds.older_world_keys(tx, WORLD.id)
+        assert (older.key_id, older.retired) == (WORLD.world_key_id, 9)
+        assert await worlds.older_world_keys(tx, "another") == []
+    with pytest.raises(Conflicted):
+        async with database.write() as tx:
+            await worlds.replace_world_key(tx, WORLD, b"other", now=10)
 
 
 async def test_one_owner_at_a_time_holds_a_lease(open_database: Opener) -> None:

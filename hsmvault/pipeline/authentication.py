@@ -140,7 +140,7 @@ class Authentication:
         audience = claims.get("aud")
         accepted = issuer.audiences.get(call.resource, frozenset())
         if not isinstance(audience, str) or audience not in accepted:
-            raise Unauthorized(f"AKV10022: Invalid audience. Expected {call.resource}, found: {_shown(audience)}.")
+            raise _wrong_audience(call, audience)
         if claims.get("nonce") is not None or claims.get("typ") in ("refresh", "Refresh", "ID"):
             raise Unauthorized("AKV10045: The token is not an access token.")
         expires, not_before = _seconds(claims, "exp"), _seconds(claims, "nbf", claims.get("iat", 0))
@@ -175,14 +175,12 @@ class Authentication:
             expected = ", ".join(self._issuers.names_for(call.container.tenant_id))
             raise Unauthorized(f"AKV10032: Invalid issuer. Expected one of {expected}, found {caller.issuer}.")
         if proved.audience not in issuer.audiences.get(call.resource, frozenset()):
-            raise Unauthorized(
-                f"AKV10022: Invalid audience. Expected {call.resource}, found: {_shown(proved.audience)}."
-            )
+            raise _wrong_audience(call, proved.audience)
         now = self._clock.now()
         if now >= proved.expires + _LEEWAY_SECONDS:
-            raise Unauthorized("AKV10040: The token has expired.")
+            raise TokenRefused("AKV10040: The token has expired.", in_pools="Token has expired")
         if now < proved.not_before - _LEEWAY_SECONDS:
-            raise Unauthorized("AKV10041: Token not yet valid.")
+            raise TokenRefused("AKV10041: Token not yet valid.", in_pools="Token not yet valid")
         if not issuer.embedded:
             return caller
         state = await self._directory.state(caller.tenant_id, caller.object_id)
@@ -193,6 +191,22 @@ class Authentication:
         ):
             raise Unauthorized("AKV10048: The principal or the credential behind the token is no longer valid.")
         return caller if state.groups == caller.groups else replace(caller, groups=state.groups)
+
+
+class TokenRefused(Unauthorized):
+    """in_pools: the text of managed HSM, where it has one of its own."""
+
+    def __init__(self, message: str, *, in_pools: str | None = None) -> None:
+        super().__init__(message)
+        self.in_pools = in_pools
+
+
+def _wrong_audience(call: Call, found: object) -> TokenRefused:
+    expected, shown = call.resource, _shown(found)
+    return TokenRefused(
+        f"AKV10022: Invalid audience. Expected {expected}, found: {shown}.",
+        in_pools=f"Found token with aud={shown}, but expected aud={expected}",
+    )
 
 
 def has_bearer(header: str | None) -> bool:

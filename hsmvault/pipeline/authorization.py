@@ -1,6 +1,7 @@
 """Authorization: deny by default, decided on the current state at every call, never from the token's claims.
 
-A vault uses Azure RBAC or access policies, never both. Decisions are remembered per caller, container, operation and
+A vault uses Azure RBAC or access policies, never both; a pool its local RBAC alone, into which nothing of Azure RBAC is
+inherited. Decisions are remembered per caller, container, operation and
 object until a role assignment, a role or a container changes anywhere (store/changes.py tells within a second).
 """
 
@@ -8,15 +9,16 @@ from collections.abc import Collection
 from typing import Protocol
 
 from hsmvault.errors import Forbidden
-from hsmvault.model.builtin_roles import BY_ID
+from hsmvault.model import builtin_roles, local_roles, pool_roles
 from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container
 from hsmvault.model.keys import NAME
-from hsmvault.model.operations import VAULT_PREFIX, Kind, Operation
+from hsmvault.model.operations import POOL_PREFIX, VAULT_PREFIX, Kind, Operation
 from hsmvault.model.principals import Caller
 from hsmvault.model.roles import RoleAssignment, covers
 from hsmvault.pipeline.firewall import describe
 
 _MOST_DECISIONS = 65_536
+_KEY_PATHS = ("/keys", "/deletedkeys")
 
 _DecisionKey = tuple[frozenset[str], str, bool, str, int, str, str]
 
@@ -64,22 +66,37 @@ class Authorization:
                     self._decisions.clear()
                 self._decisions[key] = allowed
         if not allowed:
-            raise _refusal(caller, container, operation, name)
+            raise _refusal(caller, container, operation, object_name if name else "")
 
     async def _decide(self, caller: Caller, container: Container, operation: Operation, name: str) -> bool:
         if container.kind not in operation.served_by:
             return False
         if container.authorization is AuthorizationModel.ACCESS_POLICIES:
             return any(_grants(policy, caller, container, operation) for policy in container.access_policies)
-        actions = [VAULT_PREFIX + action for action in (operation.vault_action, operation.or_vault_action) if action]
-        resource = _resource(container, operation, name)
-        for assignment in await self._assignments.assignments_of(caller.principal_ids):
-            role = BY_ID.get(assignment.role_id)
-            if role is None or assignment.principal_id not in caller.principal_ids:
-                continue
-            if covers(assignment.scope, resource) and any(role.allows_data(action) for action in actions):
-                return True
+        grants = _grants_locally if container.authorization is AuthorizationModel.LOCAL else _grants_in_azure
+        return any(
+            assignment.principal_id in caller.principal_ids and grants(assignment, container, operation, name)
+            for assignment in await self._assignments.assignments_of(caller.principal_ids)
+        )
+
+
+def _grants_in_azure(assignment: RoleAssignment, container: Container, operation: Operation, name: str) -> bool:
+    """Azure RBAC: an assignment reaches everything below its scope."""
+    role = builtin_roles.BY_ID.get(assignment.role_id)
+    if role is None or not covers(assignment.scope, _resource(container, operation, name)):
         return False
+    actions = (operation.vault_action, operation.or_vault_action)
+    return any(role.allows_data(VAULT_PREFIX + action) for action in actions if action is not None)
+
+
+def _grants_locally(assignment: RoleAssignment, container: Container, operation: Operation, name: str) -> bool:
+    """Local RBAC of a pool: only what was assigned in this pool counts, and each operation needs its own action."""
+    role = pool_roles.BY_ID.get(assignment.role_id)
+    if role is None or operation.pool_action is None:
+        return False
+    return local_roles.reaches(assignment.scope, container.id, name) and role.allows_data(
+        POOL_PREFIX + operation.pool_action
+    )
 
 
 def _grants(policy: AccessPolicy, caller: Caller, container: Container, operation: Operation) -> bool:
@@ -98,6 +115,11 @@ def _resource(container: Container, operation: Operation, name: str) -> str:
 
 
 def _refusal(caller: Caller, container: Container, operation: Operation, name: str) -> Forbidden:
+    """name: as the caller spelled it, or ""."""
+    if container.authorization is AuthorizationModel.LOCAL:
+        scope = f"/keys/{name}" if name else "/keys" if operation.path.startswith(_KEY_PATHS) else "/"
+        action = POOL_PREFIX + (operation.pool_action or operation.name)
+        return Forbidden(f"Not authorized to access {action} on {scope}", code="AccessDenied")
     vault = f"{container.name};location={container.location}"
     if container.authorization is AuthorizationModel.ACCESS_POLICIES:
         permission = operation.permissions[0] if operation.permissions else operation.name

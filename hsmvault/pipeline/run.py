@@ -19,9 +19,9 @@ from hsmvault.pipeline import firewall
 from hsmvault.pipeline.authentication import Authentication, has_bearer
 from hsmvault.pipeline.authorization import Authorization
 from hsmvault.pipeline.call import Call
+from hsmvault.pipeline.records import signature, upper
 
 LOG = logging.getLogger("hsmvault.pipeline")
-_SIGNATURES = {200: "OK", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 409: "Conflict"}
 
 
 class Answer(Protocol):
@@ -88,12 +88,12 @@ class Pipeline:
         caller = call.caller
         return AuditRecord(
             time=timestamp(self._clock.now()),
-            resourceId=_upper(call.container.resource_id),
+            resourceId=upper(call.container.resource_id),
             operationName=_operation_name(call),
             operationVersion=call.api_version,
             category="AuditEvent",
             resultType="Success",
-            resultSignature=_SIGNATURES.get(call.status, str(call.status)),
+            resultSignature=signature(call.status),
             resultDescription="" if call.refusal is None else call.refusal.message,
             durationMs=str(int((self._clock.monotonic() - call.started) * 1000)),
             callerIpAddress=_text(call.client_address),
@@ -120,11 +120,6 @@ def _operation_name(call: Call) -> str:
     if isinstance(call.refusal, Unauthorized):
         return "Authentication"
     return "Unknown" if call.operation is None else call.operation.audit_name
-
-
-@lru_cache(maxsize=4096)
-def _upper(resource_id: str) -> str:
-    return resource_id.upper()
 
 
 @lru_cache(maxsize=4096)

@@ -23,11 +23,12 @@ _MOST_KEYS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class KeyInUse:
-    """handle: uses the private part wherever it lives. public: for verify and encrypt, in software."""
+    """handle: uses the private part wherever it lives. public: for verify and encrypt, in software; None for oct keys,
+    which have no public part."""
 
     row: KeyVersion
     handle: KeyHandle
-    public: PublicKey
+    public: PublicKey | None
 
 
 def binding_of(container_id: str, name: str, version: str) -> Binding:
@@ -68,7 +69,7 @@ class KeyCache:
             self._custodians.holding(container, row.custody).open(
                 held_by(row), binding_of(container.id, row.name, row.version)
             ),
-            PublicKey.load(row.public),
+            PublicKey.load(row.public) if row.public else None,
         )
         if epoch == self._epoch:  # else: something changed while we read, and this row may be the old one
             self._keep(container.id, folded, version or "", key)

@@ -5,41 +5,36 @@ classes of custody that keep something elsewhere, undone when the row does not c
 """
 
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 from hsmvault.clock import Clock, Identifiers
-from hsmvault.custody.admission import PrivateJwk, material_from_jwk
 from hsmvault.custody.custodians import Custodians
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.protocols import Custodian, HeldKey, PrivateKeyMaterial
 from hsmvault.custody.public import PublicKey, RsaMembers
 from hsmvault.errors import RequestError
 from hsmvault.lanes import Lane
-from hsmvault.model.algorithms import DEFAULT_KEY_OPERATIONS, KeySpec
+from hsmvault.model.algorithms import DEFAULT_KEY_OPERATIONS, Family, KeySpec
 from hsmvault.model.containers import Container
 from hsmvault.model.keys import NO_TAGS, KeyName, KeyVersion
 from hsmvault.model.operations import Kind
-from hsmvault.resources import refusals
+from hsmvault.resources import key_schedule, refusals
+from hsmvault.resources.imported_keys import ImportedKey, WrappedKey, admitted_exponents
 from hsmvault.resources.key_cache import KeyCache, binding_of, held_by
+from hsmvault.resources.key_settings import EXCHANGE, KeySettings, changed_by, terms_of, terms_of_new
+from hsmvault.resources.key_state import check_usable
 from hsmvault.store import keys as store
 from hsmvault.store.database import Conflicted, Database, Transaction
 
 LOG = logging.getLogger("hsmvault.keys")
 
-
-@dataclass(frozen=True, slots=True)
-class KeySettings:
-    """What a caller may say about a key, besides its material. None: not said.
-
-    operations: key_ops; none or an empty list mean the defaults of the key type. Times: seconds since 1970 UTC.
-    """
-
-    operations: tuple[str, ...] | None = None
-    enabled: bool | None = None
-    not_before: int | None = None
-    expires: int | None = None
-    tags: Mapping[str, str] | None = None
+Decide = Callable[[Transaction, KeyName | None, int], Awaitable[KeySettings]]
+"""In the transaction of a new version: what its settings are, from the name as it is there and the time. What it raises
+undoes everything."""
+Record = Callable[[KeyVersion], Awaitable[None]]
+"""The last thing before the commit of what nobody called for: accept a record of it. What it raises undoes everything.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,14 +44,6 @@ class DeletedKey:
     row: KeyVersion
     deleted_at: int
     purge_at: int
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedKey:
-    """jwk: as it came. modulus: as the answer repeats it (an imported n may carry a leading zero byte), or b""."""
-
-    jwk: PrivateJwk = field(repr=False)
-    modulus: bytes = b""
 
 
 class Keys:
@@ -85,11 +72,13 @@ class Keys:
 
         Raises BadRequest, Conflict (the name is deleted but recoverable), Unavailable, Throttled.
         """
-        custodian = self._custodian_for_new(container, hardware)
-        _check_order(settings.not_before, settings.expires)
-        await self._refuse_deleted_name(container, name)
+        terms = terms_of_new(container, spec.family, settings, hardware=hardware)
+        if spec.family is Family.RSA and spec.public_exponent not in container.rsa_exponents:
+            raise refusals.invalid_property("public_exponent")
+        custodian = self._custodians.for_new(container, hardware=hardware)
+        await self._check_name(container, name)
         version = self._identifiers.version()
-        held = await custodian.generate(spec, binding_of(container.id, name, version))
+        held = await custodian.generate(spec, binding_of(container.id, name, version), terms)
         return await self._commit_new(container, name, version, held, settings, custodian, modulus=b"")
 
     async def admit(
@@ -97,13 +86,52 @@ class Keys:
     ) -> KeyVersion:
         """Take in a caller's key. It is checked for consistency before it reaches any token, and has signed and
         verified once before its row is committed. Raises as create."""
-        custodian = self._custodian_for_new(container, hardware)
-        _check_order(settings.not_before, settings.expires)
-        material: PrivateKeyMaterial = await self._checks.submit(lambda _: material_from_jwk(key.jwk))
-        await self._refuse_deleted_name(container, name)
+        terms = terms_of_new(container, key.family, settings, hardware=hardware)
+        _refuse_exchange(settings)
+        custodian = self._custodians.for_new(container, hardware=hardware)
+        exponents = admitted_exponents(container)
+        material: PrivateKeyMaterial = await self._checks.submit(lambda _: key.material(exponents))
+        await self._check_name(container, name)
         version = self._identifiers.version()
-        held = await custodian.admit(material, binding_of(container.id, name, version))
+        held = await custodian.admit(material, binding_of(container.id, name, version), terms)
         return await self._commit_new(container, name, version, held, settings, custodian, modulus=key.modulus)
+
+    async def admit_wrapped(
+        self, container: Container, name: str, key: WrappedKey, settings: KeySettings
+    ) -> KeyVersion:
+        """Take in a key that was wrapped for the HSM. It is unwrapped inside the token. Raises as create; NotFound and
+        Forbidden for the key-exchange key, CiphertextRefused for what does not unwrap."""
+        terms = terms_of_new(container, key.family, settings, hardware=True)
+        _refuse_exchange(settings)
+        exchange = (await self._cache.find(container, key.exchange_name, key.exchange_version)).row
+        check_usable(exchange, "import", self._clock.now(), timely=True)
+        custodian = self._custodians.holding(container, exchange.custody)
+        await self._check_name(container, name)
+        version = self._identifiers.version()
+        held = await custodian.admit_wrapped(
+            held_by(exchange),
+            binding_of(container.id, exchange.name, exchange.version),
+            key.family,
+            key.curve,
+            key.wrapped,
+            binding_of(container.id, name, version),
+            terms,
+        )
+        return await self._commit_new(container, name, version, held, settings, custodian, modulus=b"")
+
+    async def succeed(
+        self, container: Container, like: KeyVersion, decide: Decide, record: Record | None = None
+    ) -> KeyVersion:
+        """A new version with fresh material of the same type and on the same terms. Raises as create."""
+        refusals.check_key_class(container, hardware=like.hardware)
+        custodian = self._custodians.for_new(container, hardware=like.hardware)
+        await self._check_name(container, like.name)
+        version = self._identifiers.version()
+        binding = binding_of(container.id, like.name, version)
+        held = await custodian.generate(like.spec, binding, terms_of(like))
+        return await self._commit_new(
+            container, like.name, version, held, decide, custodian, modulus=b"", record=record
+        )
 
     async def get(self, container: Container, name: str, version: str | None) -> KeyVersion:
         return (await self._cache.find(container, name, version)).row
@@ -125,17 +153,11 @@ class Keys:
             row = await store.version(tx, container.id, name.lower(), version)
             if at_name is None or row is None:
                 raise refusals.not_found(Kind.KEYS, name, version)
-            changed = replace(
-                row,
-                operations=settings.operations or row.operations,
-                enabled=row.enabled if settings.enabled is None else settings.enabled,
-                not_before=row.not_before if settings.not_before is None else settings.not_before,
-                expires=row.expires if settings.expires is None else settings.expires,
-                tags=row.tags if settings.tags is None else settings.tags,
-                updated=int(self._clock.now()),
-            )
-            _check_order(changed.not_before, changed.expires)
+            changed = changed_by(row, settings, int(self._clock.now()))
             await store.update_version(tx, changed, at_name=at_name)
+            if row.version == at_name.latest_version:
+                policy = at_name.rotation_policy
+                await key_schedule.follow(tx, container, (policy, row), (policy, changed))
         return changed
 
     async def delete(self, container: Container, name: str) -> DeletedKey:
@@ -148,6 +170,7 @@ class Keys:
             if at_name is None or row is None:
                 raise refusals.not_found(Kind.KEYS, name)
             await store.mark_deleted(tx, at_name, now, purge_at)
+            await key_schedule.cancel(tx, container, name)
         return DeletedKey(row, now, purge_at)
 
     async def get_deleted(self, container: Container, name: str) -> DeletedKey:
@@ -165,6 +188,7 @@ class Keys:
         async with self._database.write() as tx:
             at_name, deleted = await self._deleted(tx, container, name)
             await store.mark_recovered(tx, at_name)
+            await key_schedule.begin(tx, container, at_name.rotation_policy, deleted.row, told_until=deleted.deleted_at)
         return deleted.row
 
     async def purge(self, container: Container, name: str) -> None:
@@ -177,10 +201,29 @@ class Keys:
             at_name, _ = await self._deleted(tx, container, name)
             if container.retention.purge_protection:
                 raise refusals.purge_protected(container)
-            versions = await store.versions(tx, container.id, name.lower())
-            for row in versions:
-                await self._intents.give_up(tx, held_by(row))
-            await store.purge(tx, at_name)
+            versions = await self._purge(tx, at_name)
+        await self._destroy_all(container, versions)
+
+    async def purge_when_due(self, container: Container, name: str, now: int, record: Record) -> bool:
+        """Purge a key whose retention has ended by `now`, whatever protects it until then. False when it is gone or
+        was recovered meanwhile."""
+        async with self._database.write() as tx:
+            found = await store.deleted_version(tx, container.id, name.lower())
+            if found is None or found[0].purge_at is None or found[0].purge_at > now:
+                return False
+            versions = await self._purge(tx, found[0])
+            await record(found[1])
+        await self._destroy_all(container, versions)
+        return True
+
+    async def _purge(self, tx: Transaction, at_name: KeyName) -> list[KeyVersion]:
+        versions = await store.versions(tx, at_name.container_id, at_name.folded)
+        for row in versions:
+            await self._intents.give_up(tx, held_by(row))
+        await store.purge(tx, at_name)
+        return versions
+
+    async def _destroy_all(self, container: Container, versions: list[KeyVersion]) -> None:
         for row in versions:
             custodian = self._custodians.holding(container, row.custody)
             await self._destroy(custodian, held_by(row), container, row.name, row.version)
@@ -191,12 +234,11 @@ class Keys:
             raise refusals.deleted_not_found(Kind.KEYS, name)
         return found[0], _deleted(*found)
 
-    async def _refuse_deleted_name(self, container: Container, name: str) -> None:
+    async def _check_name(self, container: Container, name: str) -> None:
         """Before the expensive part; the transaction looks again."""
         async with self._database.read() as tx:
             at_name = await store.name(tx, container.id, name.lower())
-        if at_name is not None and at_name.is_deleted:
-            raise refusals.name_is_deleted(Kind.KEYS, name)
+        _check_takes_version(container, at_name)
 
     async def _commit_new(
         self,
@@ -204,17 +246,19 @@ class Keys:
         name: str,
         version: str,
         held: HeldKey,
-        settings: KeySettings,
+        settings: KeySettings | Decide,
         custodian: Custodian,
         *,
         modulus: bytes,
+        record: Record | None = None,
     ) -> KeyVersion:
         now = int(self._clock.now())
         try:
             async with self._database.write() as tx:
                 at_name = await store.name(tx, container.id, name.lower())
-                if at_name is not None and at_name.is_deleted:
-                    raise refusals.name_is_deleted(Kind.KEYS, name)
+                _check_takes_version(container, at_name)
+                if not isinstance(settings, KeySettings):
+                    settings = await settings(tx, at_name, now)
                 row = KeyVersion(
                     container_id=container.id,
                     name=name if at_name is None else at_name.name,
@@ -232,9 +276,16 @@ class Keys:
                     not_before=settings.not_before,
                     expires=settings.expires,
                     tags=settings.tags or NO_TAGS,
+                    exportable=bool(settings.exportable),
+                    release_policy=settings.release_policy,
                 )
                 await store.insert_version(tx, row, at_name=at_name)
                 await self._intents.keep(tx, held)
+                policy = None if at_name is None else at_name.rotation_policy
+                await key_schedule.begin(tx, container, policy, row, is_new=at_name is None)
+                await key_schedule.announce(tx, container, key_schedule.NEW_VERSION, row, self._identifiers, now)
+                if record is not None:
+                    await record(row)
         except (RequestError, Conflicted) as error:
             # Nothing was committed. Of any other way out (the caller was cancelled, a fault) that is not certain: what
             # is in the token then stays there, and its intent with it if there is no row.
@@ -253,10 +304,6 @@ class Keys:
         except Exception:
             LOG.warning("material of %s/%s could not be destroyed", name, version, exc_info=True)
 
-    def _custodian_for_new(self, container: Container, hardware: bool) -> Custodian:
-        refusals.check_key_class(container, hardware=hardware)
-        return self._custodians.for_new(container, hardware=hardware)
-
 
 def _deleted(at_name: KeyName, row: KeyVersion) -> DeletedKey:
     assert at_name.deleted_at is not None
@@ -265,12 +312,25 @@ def _deleted(at_name: KeyName, row: KeyVersion) -> DeletedKey:
 
 
 def _public_members(spki: bytes, modulus: bytes) -> Mapping[str, bytes]:
+    """spki: empty for oct keys, which have none."""
+    if not spki:
+        return {}
     members = PublicKey.load(spki).members()
     if isinstance(members, RsaMembers):
         return {"n": modulus or members.n, "e": members.e}
     return {"x": members.x, "y": members.y}
 
 
-def _check_order(not_before: int | None, expires: int | None) -> None:
-    if not_before is not None and expires is not None and expires < not_before:
-        raise refusals.invalid_property("exp")
+def _check_takes_version(container: Container, at_name: KeyName | None) -> None:
+    """at_name: None for a name that is free. Its versions have the sequences from 1 on, without gaps."""
+    if at_name is None:
+        return
+    if at_name.is_deleted:
+        raise refusals.name_is_deleted(Kind.KEYS, at_name.name)
+    refusals.check_version_count(container, at_name.next_sequence)
+
+
+def _refuse_exchange(settings: KeySettings) -> None:
+    """A key-exchange key is made in the HSM: whoever has seen it elsewhere could read what is wrapped to it."""
+    if settings.operations == EXCHANGE:
+        raise refusals.invalid_property("key_ops")

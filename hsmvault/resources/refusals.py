@@ -1,6 +1,7 @@
 """The refusals that keys, secrets and certificates share, with the words of the service."""
 
 from hsmvault.errors import BadRequest, Conflict, Forbidden, NotFound
+from hsmvault.model.algorithms import Family
 from hsmvault.model.containers import Container
 from hsmvault.model.operations import Kind
 
@@ -59,6 +60,19 @@ def check_key_class(container: Container, *, hardware: bool) -> None:
         )
     if not hardware and not container.software_keys:
         raise BadRequest("The key type is not supported: this container holds HSM-backed keys only.")
+
+
+def check_key_type(container: Container, family: Family, *, hardware: bool) -> None:
+    """Whether a container takes keys of this type, made, imported or restored. Raises BadRequest."""
+    if family is Family.OCT and not container.oct_keys:
+        raise BadRequest("The key type 'oct' is not supported by this container.")
+    check_key_class(container, hardware=hardware)
+
+
+def check_version_count(container: Container, versions: int) -> None:
+    """versions: of one key, with the one that is about to be made. Raises BadRequest."""
+    if container.most_versions is not None and versions > container.most_versions:
+        raise BadRequest(f"A key can have at most {container.most_versions} versions.")
 
 
 def invalid_property(name: str) -> BadRequest:

@@ -58,6 +58,13 @@ def from_base64url(text: str, member: str) -> bytes:
         raise invalid_property(member) from None
 
 
+def from_any_base64(text: str, member: str) -> bytes:
+    """base64url or plain base64 (RFC 4648, 4 and 5), not both in one. Raises BadRequest."""
+    if "-" not in text and "_" not in text:
+        text = text.replace("+", "-").replace("/", "_")
+    return from_base64url(text, member)
+
+
 def to_base64url(content: bytes) -> str:
     """Without padding."""
     return urlsafe_b64encode(content).rstrip(b"=").decode("ascii")

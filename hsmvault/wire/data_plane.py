@@ -1,4 +1,4 @@
-"""The data plane of vaults: one request, down the pipeline and back up."""
+"""The data plane of vaults, and that of pools: one request, down the pipeline and back up."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -12,18 +12,21 @@ from hsmvault.errors import MethodNotAllowed, NotBuilt, NotFound, RequestError, 
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.network import Address
 from hsmvault.model.principals import Caller
+from hsmvault.pipeline.authentication import has_bearer
 from hsmvault.pipeline.call import Call
 from hsmvault.pipeline.run import Pipeline
 from hsmvault.wire import failures
 from hsmvault.wire.answers import WireAnswer
 from hsmvault.wire.codec import parse_query
+from hsmvault.wire.forms import Form
 from hsmvault.wire.hosts import Destination
-from hsmvault.wire.keys import Handler, KeyRequest, check_segments
+from hsmvault.wire.key_requests import Handler, KeyRequest, check_segments
 from hsmvault.wire.reading import read_body
 from hsmvault.wire.routes import Match, Router
 from hsmvault.wire.versions import ApiVersions, is_since
 
 LOG = logging.getLogger("hsmvault.wire")
+_RESTORES = frozenset({"restore_key", "restore_secret", "restore_certificate"})
 _LONGEST_RESTORE_BYTES = 16 * 1024 * 1024  # a backup of 500 versions
 
 
@@ -47,14 +50,17 @@ class News(Protocol):
     async def catch_up(self) -> None: ...
 
 
-class VaultPlane:
-    """authority_of: the URL of the issuer that clients of a tenant shall ask, without a slash at its end.
+class DataPlane:
+    """form: whether it is the plane of vaults or of pools, with what differs on the wire.
+
+    authority_of: the URL of the issuer that clients of a tenant shall ask, without a slash at its end.
 
     observe: told of every finished call, for metrics and the access log.
     """
 
     def __init__(
         self,
+        form: Form,
         news: News,
         containers: Containers,
         pipeline: Pipeline,
@@ -65,6 +71,7 @@ class VaultPlane:
         observe: Callable[[Call], None],
         limits: BodyLimits,
     ) -> None:
+        self._form = form
         self._news = news
         self._containers = containers
         self._pipeline = pipeline
@@ -74,7 +81,7 @@ class VaultPlane:
         self._authority_of = authority_of
         self._observe = observe
         self._limits = limits
-        self._router = Router(ContainerKind.VAULT)
+        self._router = Router(form.kind)
 
     async def handle(
         self, request: BaseRequest, destination: Destination, client: Address, request_id: str, headers: dict[str, str]
@@ -82,20 +89,35 @@ class VaultPlane:
         """headers: of the answer; the container's own are added here, also for refusals. Raises RequestError."""
         if self._news.is_behind():
             await self._news.catch_up()
-        container = await self._containers.find(ContainerKind.VAULT, destination.name)
-        if container is None:
-            raise NotFound(f"The vault '{destination.name}' was not found.", code="VaultNotFound")
-        headers["x-ms-keyvault-region"] = container.location
-        headers["x-ms-keyvault-service-version"] = "1"
+        started = self._clock.monotonic()
+        try:
+            container = await self._containers.find(self._form.kind, destination.name)
+            if container is None:
+                raise self._form.unknown(destination.name)
+            headers["x-ms-keyvault-region"] = container.location
+            return await self._handle(request, destination, container, client, request_id, started, headers)
+        finally:
+            headers.update(self._form.headers(self._clock.monotonic() - started))
+
+    async def _handle(
+        self,
+        request: BaseRequest,
+        destination: Destination,
+        container: Container,
+        client: Address,
+        request_id: str,
+        started: float,
+        headers: dict[str, str],
+    ) -> WireAnswer:
         path = request.raw_path.partition("?")[0]
         match = self._router.find(request.method, path)
         call = Call(
             request_id=request_id,
-            started=self._clock.monotonic(),
+            started=started,
             container=container,
             resource=destination.resource,
             operation=None if match is None else match.operation,
-            object_name="" if match is None else match.name,
+            object_name="" if match is None else match.object_name,
             authorization=_authorization(request),
             client_address=client,
             url=destination.origin + path[:1024],
@@ -116,6 +138,8 @@ class VaultPlane:
             if isinstance(refusal, Unauthorized):
                 authority = self._authority_of(container.tenant_id)
                 headers["WWW-Authenticate"] = f'Bearer authorization="{authority}", resource="{destination.resource}"'
+                if not has_bearer(call.authorization) and self._form.body_without_token is not None:
+                    return WireAnswer(call.status, self._form.body_without_token, content_type="text/plain")
             raise
         finally:
             self._observe(call)
@@ -129,8 +153,9 @@ class VaultPlane:
         if match is None:
             if self._router.methods(path):
                 raise MethodNotAllowed("The HTTP method is not allowed for this resource.")
-            raise NotFound("The requested resource does not exist.")
+            raise self._form.no_route(path)
         operation = match.operation
+        self._form.check(match)
         check_segments(operation, match.name, match.version)
         if not is_since(served_as, operation.since):
             raise NotFound(f"The operation is not part of api-version {call.api_version}.")
@@ -138,7 +163,7 @@ class VaultPlane:
         if handler is None:
             raise NotBuilt(f"The operation {operation.name} is not served yet.")
         limits = self._limits
-        longest = _LONGEST_RESTORE_BYTES if operation.name.startswith("restore_") else limits.largest_bytes
+        longest = _LONGEST_RESTORE_BYTES if operation.name in _RESTORES else limits.largest_bytes
         return await handler(
             KeyRequest(
                 container=call.container,
@@ -148,6 +173,7 @@ class VaultPlane:
                 query=query,
                 body=await read_body(request, longest, limits.seconds),
                 api_version=call.api_version,
+                served_as=served_as,
             )
         )
 

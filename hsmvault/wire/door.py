@@ -50,6 +50,7 @@ class Door:
     async def handle(self, request: BaseRequest) -> StreamResponse:
         request_id = self._identifiers.guid()
         self._enter(request_id)
+        activity_id: str | None = None
         headers = dict(SECURITY_HEADERS)
         headers["x-ms-request-id"] = request_id
         echoed = request.headers.get("x-ms-client-request-id", "")
@@ -61,6 +62,8 @@ class Door:
             if request.method == "GET" and request.raw_path.partition("?")[0] == "/healthstatus":
                 return respond(WireAnswer(200, b"{}"), headers)  # whatever Host says: a load balancer has its own idea
             destination = self._destination(request)
+            if destination.plane is Plane.POOL:
+                activity_id = request_id
             if destination.plane is Plane.NONE:
                 raise BadRequest("The Host header names no service.")
             if destination.plane is Plane.LOGIN and self._login is not None:
@@ -72,10 +75,10 @@ class Door:
         except RequestError as error:
             if error.detail is not None:
                 LOG.warning("refused: %s", error.detail)
-            return refuse(error, headers)
+            return refuse(error, headers, activity_id)
         except Exception:
             LOG.exception("unexpected failure")
-            return refuse(RequestError("An error has occurred."), headers)
+            return refuse(RequestError("An error has occurred."), headers, activity_id)
         return respond(answer, headers)
 
     def _client(self, request: BaseRequest) -> Address:
@@ -102,7 +105,8 @@ def respond(answer: WireAnswer, headers: dict[str, str]) -> Response:
     return Response(status=answer.status, body=answer.body, headers=headers)
 
 
-def refuse(error: RequestError, headers: dict[str, str]) -> Response:
+def refuse(error: RequestError, headers: dict[str, str], activity_id: str | None) -> Response:
+    """activity_id: for a refusal of managed HSM."""
     headers.update(failures.headers_of(error))
     headers["Content-Type"] = JSON
-    return Response(status=failures.status_of(error), body=failures.body_of(error), headers=headers)
+    return Response(status=failures.status_of(error), body=failures.body_of(error, activity_id), headers=headers)

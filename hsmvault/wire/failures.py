@@ -7,6 +7,7 @@ Azure Key Vault REST documentation and recorded answers.
 import msgspec
 
 from hsmvault import errors
+from hsmvault.pipeline.authentication import TokenRefused
 
 _STATUS: dict[type[errors.RequestError], int] = {
     errors.BadRequest: 400,
@@ -44,10 +45,17 @@ def status_of(error: errors.RequestError) -> int:
     return 500
 
 
-def body_of(error: errors.RequestError) -> bytes:
-    """{"error":{"code":"…","message":"…","innererror":{"code":"…"}}}"""
+def body_of(error: errors.RequestError, activity_id: str | None = None) -> bytes:
+    """{"error":{"code":"…","message":"…","innererror":{"code":"…"}}}
+
+    activity_id: given for managed HSM, whose every message ends in it.
+    """
     inner = None if error.inner is None else _Inner(error.inner)
-    return msgspec.json.encode(_Body(_Error(error.code, error.message, inner)))
+    message = error.message
+    if activity_id is not None:
+        own = error.in_pools if isinstance(error, TokenRefused) else None
+        message = f"{(own or message).rstrip()} (Activity ID: {activity_id})"
+    return msgspec.json.encode(_Body(_Error(error.code, message, inner)))
 
 
 def headers_of(error: errors.RequestError) -> dict[str, str]:

@@ -9,21 +9,6 @@ from hsmvault.wire.answers import WireAnswer
 from hsmvault.wire.hosts import Destination
 
 
-class PoolPlane:
-    """Managed HSM pools. authority: URL of the issuer and tenant that clients shall ask."""
-
-    def __init__(self, authority: str) -> None:
-        self._authority = authority
-
-    async def handle(
-        self, request: BaseRequest, destination: Destination, client: Address, request_id: str, headers: dict[str, str]
-    ) -> WireAnswer:
-        if "Authorization" not in request.headers:
-            headers["WWW-Authenticate"] = f'Bearer authorization="{self._authority}", resource="{destination.resource}"'
-            return WireAnswer(401, b"OK", content_type="text/plain")
-        raise NotBuilt(f"Managed HSM pools are not served yet. (Activity ID: {request_id})")
-
-
 class ManagementPlane:
     """The resource manager."""
 

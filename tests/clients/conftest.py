@@ -42,16 +42,38 @@ async def open_vault() -> AsyncIterator[OpenVault]:
     await opener.close()
 
 
-@pytest.fixture(params=["sync", "async"])
+@pytest.fixture
+async def open_pool() -> AsyncIterator[OpenVault]:
+    """The pool for any credential that a test brings."""
+    opener = OpenVault(os.environ["AZURE_MANAGEDHSM_URL"])
+    yield opener
+    await opener.close()
+
+
+@pytest.fixture(params=["sync", "async", "pool-sync", pytest.param("pool-async", marks=pytest.mark.slow)])
 async def vault(request: pytest.FixtureRequest, owner: Principal) -> AsyncIterator[Vault]:
-    """The vault `dev` as its owner sees it, through both flavours of the client."""
+    """The vault `dev` and the pool `devhsm` as their owner sees them, through both flavours of the client."""
     async for opened in _opened(request.param, owner):
         yield opened
 
 
-@pytest.fixture(params=["sync", pytest.param("async", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=[
+        "sync",
+        pytest.param("async", marks=pytest.mark.slow),
+        pytest.param("pool-sync", marks=pytest.mark.slow),
+        pytest.param("pool-async", marks=pytest.mark.slow),
+    ]
+)
 async def matrix_vault(request: pytest.FixtureRequest, owner: Principal) -> AsyncIterator[Vault]:
-    """As vault, for tests over every algorithm: the asynchronous half is slow."""
+    """As vault, for tests over every algorithm: all but one quarter is slow."""
+    async for opened in _opened(request.param, owner):
+        yield opened
+
+
+@pytest.fixture(params=["pool-sync", "pool-async"])
+async def pool(request: pytest.FixtureRequest, owner: Principal) -> AsyncIterator[Vault]:
+    """The pool alone, for what only a pool does."""
     async for opened in _opened(request.param, owner):
         yield opened
 
@@ -64,8 +86,8 @@ async def sync_owner(owner: Principal) -> AsyncIterator[Vault]:
 
 
 async def _opened(flavour: str, owner: Principal) -> AsyncIterator[Vault]:
-    url = os.environ["AZURE_KEYVAULT_URL"]
-    if flavour == "sync":
+    url = os.environ["AZURE_MANAGEDHSM_URL" if flavour.startswith("pool-") else "AZURE_KEYVAULT_URL"]
+    if flavour.removeprefix("pool-") == "sync":
         credential: object = azure.identity.ClientSecretCredential(*owner, disable_instance_discovery=True)
         vault = sync_vault(url, credential)
     else:

@@ -29,15 +29,16 @@ async def create(vault: Vault, name: str, kind: Kind, **settings: object) -> Key
 
 
 class KeyRing:
-    """Keys that many tests use and none changes: one for each kind, made when it is first asked for."""
+    """Keys that many tests use and none changes: one for each vault and kind, made when it is first asked for."""
 
     def __init__(self) -> None:
-        self._keys: dict[Kind, KeyVaultKey] = {}
+        self._keys: dict[tuple[str, Kind], KeyVaultKey] = {}
 
     async def get(self, vault: Vault, kind: Kind) -> KeyVaultKey:
-        if kind not in self._keys:
-            self._keys[kind] = await create(vault, unique(f"ring-{kind.id}"), kind)
-        return self._keys[kind]
+        place = (vault.url, kind)
+        if place not in self._keys:
+            self._keys[place] = await create(vault, unique(f"ring-{kind.id}"), kind)
+        return self._keys[place]
 
 
 def digest_for(algorithm: str, message: bytes = MESSAGE) -> bytes:

@@ -1,6 +1,6 @@
 """Key types and what each can do, written out from the reference: the product's own table is not asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -25,6 +25,10 @@ class Kind:
     @property
     def hardware(self) -> bool:
         return self.kty.endswith("-HSM")
+
+    @property
+    def in_hardware(self) -> "Kind":
+        return self if self.hardware else replace(self, kty=f"{self.kty}-HSM")
 
     @property
     def is_rsa(self) -> bool:

@@ -30,6 +30,11 @@ def inner_code(error: HttpResponseError) -> str | None:
 
 
 def message(error: HttpResponseError) -> str:
-    """The service's own text, without what the client adds."""
-    assert error.error is not None
-    return str(error.error.message)
+    """The service's own text, without what the client adds, and in a pool without the id of the request behind it."""
+    assert error.error is not None and error.response is not None
+    text, response = str(error.error.message), error.response
+    if ".managedhsm." not in response.request.url:
+        return text
+    end = f" (Activity ID: {response.headers['x-ms-request-id']})"
+    assert text.endswith(end), text
+    return text.removesuffix(end)

@@ -129,7 +129,6 @@ async def test_what_is_not_there_is_not_found(vault: Vault, name: str) -> None:
     for call, shown in (
         (lambda: vault.get_key(f"{name}-no"), f"{name}-no"),
         (lambda: vault.get_key(name, unknown), f"{name}/{unknown}"),
-        (lambda: vault.get_key(name, "latest"), f"{name}/latest"),
         (lambda: vault.update_key_properties(name, unknown, tags={}), f"{name}/{unknown}"),
         (lambda: vault.delete(f"{name}-no"), f"{name}-no"),
         (lambda: vault.backup_key(f"{name}-no"), f"{name}-no"),
@@ -141,6 +140,18 @@ async def test_what_is_not_there_is_not_found(vault: Vault, name: str) -> None:
             f"A key with (name/id) {shown} was not found in this key vault. If you recently deleted this key"
         )
     assert await vault.items("list_properties_of_key_versions", f"{name}-no") == []
+
+
+async def test_what_cannot_be_a_version_is_not_found_in_a_vault_and_no_key_of_a_pool(vault: Vault, name: str) -> None:
+    await create(vault, name, EC)
+    if vault.is_pool:
+        with refused(400, "Invalidkeyidentifier") as caught:
+            await vault.get_key(name, "latest")
+        assert message(caught.value) == "Invalid key identifier"
+    else:
+        with refused(404, "KeyNotFound", kind=ResourceNotFoundError) as caught:
+            await vault.get_key(name, "latest")
+        assert message(caught.value).startswith(f"A key with (name/id) {name}/latest was not found in this key vault.")
 
 
 @pytest.mark.parametrize("bad", ["under_score", "dot.ted", "a" * 128, "sp%20ace", "%C3%A4"])

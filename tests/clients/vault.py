@@ -16,6 +16,8 @@ import azure.keyvault.keys.crypto.aio
 from azure.core.rest import HttpRequest
 from azure.keyvault.keys import DeletedKey, KeyVaultKey
 
+from tests.clients.kinds import Kind
+
 
 async def settle(value: Any) -> Any:
     return await value if inspect.isawaitable(value) else value
@@ -37,7 +39,8 @@ class Face:
 
 
 class Vault(Face):
-    """A KeyClient. keys: the module of the flavour (azure.keyvault.keys or its aio), crypto: its crypto module."""
+    """A KeyClient of a vault, or of a managed HSM pool. keys: the module of the flavour (azure.keyvault.keys or its
+    aio), crypto: its crypto module."""
 
     def __init__(self, keys: ModuleType, crypto: ModuleType, url: str, credential: Any, **options: Any) -> None:
         super().__init__(keys.KeyClient(url, credential, **options))
@@ -46,6 +49,14 @@ class Vault(Face):
         self._credential = credential
         self._options = options
         self._opened: list[Face] = []
+
+    @property
+    def is_pool(self) -> bool:
+        return ".managedhsm." in self.url
+
+    def made(self, kind: Kind) -> Kind:
+        """What becomes of a key of this kind here: everything in a pool is HSM-backed."""
+        return kind.in_hardware if self.is_pool else kind
 
     async def delete(self, name: str) -> DeletedKey:
         """Until the client says that it is done."""

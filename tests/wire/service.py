@@ -2,7 +2,8 @@
 
 Vaults: `dev` (RBAC), `empty` (RBAC, nobody may anything), `blocked` (its firewall lets nobody in), `policies` (access
 policies), `protected` (purge protection), `theirs` (of the other tenant),
-`hardware` (takes no soft keys). The clock stands still until a test moves it.
+`hardware` (takes no soft keys). Pools, without an HSM behind them: `devhsm`, `emptyhsm`, `blockedhsm` and `theirshsm`,
+as the vaults. The clock stands still until a test moves it.
 """
 
 import asyncio
@@ -22,37 +23,59 @@ from hsmvault.custody.keyring import KeyRing
 from hsmvault.custody.sealing import Sealer
 from hsmvault.custody.soft import SoftCustodian
 from hsmvault.lanes import Lane
-from hsmvault.model import builtin_roles
-from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container
+from hsmvault.model import builtin_roles, local_roles, pool_roles
+from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container, ContainerKind
 from hsmvault.model.lifecycle import Retention
 from hsmvault.model.network import NetworkRules, TrustedProxies
 from hsmvault.model.roles import RoleAssignment
+from hsmvault.model.worlds import ACTIVE, SystemKeyRow, WorldRow
 from hsmvault.pipeline.authorization import Authorization
 from hsmvault.pipeline.caches import ContainerCache
 from hsmvault.pipeline.call import Call
 from hsmvault.pipeline.run import Pipeline
+from hsmvault.resources.environment_assertions import EnvironmentAssertions
+from hsmvault.resources.key_attestation import KeyAttestations
 from hsmvault.resources.key_backups import KeyBackups
 from hsmvault.resources.key_cache import KeyCache
 from hsmvault.resources.key_operations import KeyOperations
+from hsmvault.resources.key_release import KeyRelease
+from hsmvault.resources.key_rotation import KeyRotation
+from hsmvault.resources.key_secure_wrap import KeySecureWrap
 from hsmvault.resources.keys import Keys
-from hsmvault.store import containers
+from hsmvault.store import containers, worlds
 from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.data_keys import DataKeys
 from hsmvault.store.database import Database
-from hsmvault.wire import failures
-from hsmvault.wire.data_plane import BodyLimits, VaultPlane
+from hsmvault.wire import failures, forms
+from hsmvault.wire.data_plane import BodyLimits, DataPlane
 from hsmvault.wire.door import Door
 from hsmvault.wire.hosts import Hosts, Plane
+from hsmvault.wire.hsm_answers import HsmAnswers
+from hsmvault.wire.key_lives import KeyLives
+from hsmvault.wire.key_release import KeyReleases
+from hsmvault.wire.key_rotation import KeyRotations
+from hsmvault.wire.key_uses import KeyUses
 from hsmvault.wire.keys import KeyHandlers
-from hsmvault.wire.not_built import ManagementPlane, PoolPlane
+from hsmvault.wire.not_built import ManagementPlane
 from hsmvault.wire.paging import SkipTokens
 from hsmvault.wire.server import Limits, Listener
 from hsmvault.wire.versions import ApiVersions
 from tests.custody.doubles import SoftwareSystemKey
 from tests.login.world import free_socket
-from tests.pipeline.world import LOGIN, OBJECT_ID, OTHER_TENANT, VAULT, MemoryAssignments, World, b64, rsa_key
+from tests.pipeline.world import (
+    LOGIN,
+    OBJECT_ID,
+    OTHER_TENANT,
+    POOL_RESOURCE,
+    VAULT,
+    MemoryAssignments,
+    World,
+    b64,
+    rsa_key,
+)
 
 VERSION = "api-version=7.4"
+SYSTEM_KEY = "system-key-1"
 SHORT_LIMITS = Limits(header_bytes=4096, connections=20, header_seconds=0.05, idle_seconds=0.1, handshake_seconds=1)
 VAULTS = {
     name: replace(VAULT, id=f"11111111-0000-0000-0000-0000000000{number:02}", name=name, premium=False, **changes)
@@ -68,6 +91,20 @@ VAULTS = {
             "protected": {"retention": Retention(7, purge_protection=True)},
             "theirs": {"tenant_id": OTHER_TENANT},
             "hardware": {"software_keys": False},
+        }.items(),
+        start=1,
+    )
+}
+POOLS = {
+    name: replace(
+        VAULT, id=f"11111111-0000-0000-0000-0000000001{number:02}", name=name, kind=ContainerKind.POOL, **changes
+    )
+    for number, (name, changes) in enumerate(
+        {
+            "devhsm": {},
+            "emptyhsm": {},
+            "blockedhsm": {"network": NetworkRules(allow_by_default=False)},
+            "theirshsm": {"tenant_id": OTHER_TENANT},
         }.items(),
         start=1,
     )
@@ -117,7 +154,13 @@ class Service(World):
         self.port, self.calls = 0, []
         role = builtin_roles.BY_NAME["Key Vault Administrator"].id
         scope = f"/subscriptions/{VAULT.subscription_id}"
-        self.assignments = MemoryAssignments([RoleAssignment("a", scope, role, OBJECT_ID)])
+        everywhere = local_roles.stored_scope(POOLS["devhsm"].id, local_roles.ALL)
+        self.assignments = MemoryAssignments(
+            [
+                RoleAssignment("a", scope, role, OBJECT_ID),
+                *(RoleAssignment(one.id, everywhere, one.id, OBJECT_ID) for one in pool_roles.BUILT_IN),
+            ]
+        )
         self.audit_path = Path()
         self.listener: Listener | None = None
         self.context: ssl.SSLContext | None = None  # of the client, where the service speaks TLS
@@ -136,7 +179,9 @@ class Service(World):
         content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
         lines = [f"{method} {target} HTTP/1.1", f"Host: {host}", *(more or [])]
         if token is not None:
-            lines.append(f"Authorization: Bearer {self.token() if token == 'good' else token}")
+            audience = {"aud": POOL_RESOURCE} if ".managedhsm." in host else {}
+            good = self.token(self.claims(**audience)) if token == "good" else token
+            lines.append(f"Authorization: Bearer {good}")
         if body is not None or method in ("POST", "PUT", "PATCH"):
             lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
         return "\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + content
@@ -210,12 +255,14 @@ async def serving(
     service, identifiers = Service(), RandomIdentifiers()
     database = await Database.open(f"sqlite:///{path}", clock=service.clock)
     async with database.write() as tx:
-        for vault in VAULTS.values():
-            await containers.insert(tx, vault)
+        await worlds.insert_world(tx, WorldRow(VAULT.world_id, "default", "local", "token", b"", b"m", "wrapped", 0))
+        await worlds.insert_system_key(tx, SystemKeyRow(SYSTEM_KEY, VAULT.world_id, b"s", ACTIVE, 0))
+        for container in (*VAULTS.values(), *POOLS.values()):
+            await containers.insert(tx, container)
     lanes: list[Lane[None]] = [Lane(name, None, limit=100) for name in ("soft", "generation", "checks", "verification")]
     audit = AuditLog(audit_directory, "0", service.clock)
     service.audit_path = audit_directory / "audit-0-000001.jsonl"
-    ring = KeyRing(SoftwareSystemKey())
+    ring = KeyRing(SoftwareSystemKey(SYSTEM_KEY))
     sealer = Sealer(ring, DataKeys(database), service.clock, identifiers)
     custodians = Custodians(SoftCustodian(sealer, service.clock, work=lanes[0], generation=lanes[1]), {})
     intents = Intents(database, "test", service.clock)
@@ -223,26 +270,39 @@ async def serving(
     feed = ChangeFeed(database)
     feed.subscribe("key", cache.forget)
     keys = Keys(database, custodians, cache, lanes[2], service.clock, identifiers, intents)
-    backups = KeyBackups(database, custodians, ring, {}, service.clock, identifiers)
-    handlers = KeyHandlers(keys, KeyOperations(cache, service.clock, lanes[3]), backups, SkipTokens(sealer))
+    backups = KeyBackups(database, custodians, {VAULT.world_id: sealer}, {}, service.clock, identifiers)
+    assertions = EnvironmentAssertions((), service.clock)
+    handlers = KeyHandlers(
+        KeyLives(keys, backups, SkipTokens(sealer)),
+        KeyUses(KeyOperations(cache, service.clock, lanes[3], identifiers)),
+        KeyRotations(KeyRotation(database, keys, service.clock)),
+        KeyReleases(
+            KeyRelease(cache, custodians, assertions, {}), KeySecureWrap(cache, assertions, service.clock, _random)
+        ),
+        HsmAnswers(KeyAttestations(cache, custodians), _random),
+    )
     pipeline = Pipeline(
         service.authentication, Authorization(service.assignments), audit, service.clock, failures.status_of
     )
-    plane = VaultPlane(
-        feed,
-        ContainerCache(database),
-        pipeline,
-        handlers.table,
-        versions or ApiVersions(),
-        service.clock,
-        lambda tenant_id: f"{LOGIN}/{tenant_id}",
-        service.calls.append,
-        bodies,
-    )
+    planes = {
+        plane: DataPlane(
+            form,
+            feed,
+            ContainerCache(database),
+            pipeline,
+            handlers.table,
+            versions or ApiVersions(),
+            service.clock,
+            lambda tenant_id: f"{LOGIN}/{tenant_id}",
+            service.calls.append,
+            bodies,
+        )
+        for plane, form in ((Plane.VAULT, forms.VAULT), (Plane.POOL, forms.POOL))
+    }
     authority = f"{LOGIN}/{VAULT.tenant_id}"
     door = Door(
         Hosts("localhost", 8443),
-        {Plane.VAULT: plane, Plane.POOL: PoolPlane(authority), Plane.MANAGEMENT: ManagementPlane(authority)},
+        {**planes, Plane.MANAGEMENT: ManagementPlane(authority)},
         None,
         proxies,
         identifiers,
@@ -260,6 +320,11 @@ async def serving(
             await lane.close()
         await audit.close()
         await database.close()
+
+
+async def _random(_: Container, length: int) -> bytes:
+    """In place of a token's."""
+    return RandomIdentifiers().random(length)
 
 
 def vault(name: str) -> Container:

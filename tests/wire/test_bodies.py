@@ -12,7 +12,8 @@ from hsmvault.errors import BadRequest
 from hsmvault.model.algorithms import ENCRYPTION_ALGORITHMS, SIGNATURE_ALGORITHMS
 from hsmvault.wire.codec import decode_body, from_base64url, to_base64url
 from hsmvault.wire.data_plane import BodyLimits
-from hsmvault.wire.key_bodies import CreateKey, ImportKey, UpdateKey, UseKey, VerifyWithKey
+from hsmvault.wire.key_bodies import CreateKey, ImportKey, UpdateKey
+from hsmvault.wire.key_uses import UseKey, VerifyWithKey
 from tests.pipeline.world import b64, rsa_key
 from tests.wire.conftest import Start
 from tests.wire.service import VERSION, Service

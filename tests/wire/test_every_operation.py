@@ -11,12 +11,6 @@ from tests.wire.service import Answer, Service
 
 FOR_VAULTS = [row for row in OPERATIONS if ContainerKind.VAULT in row.served_by]
 FOR_KEYS = [row for row in FOR_VAULTS if row.kind is Kind.KEYS]
-BUILT = {
-    "create_key", "import_key", "get_key", "get_keys", "get_key_versions", "update_key", "delete_key",
-    "get_deleted_key",
-    "get_deleted_keys", "recover_deleted_key", "purge_deleted_key", "backup_key", "restore_key", "sign", "verify",
-    "encrypt", "wrap_key", "decrypt", "unwrap_key",
-}  # fmt: skip
 VERSION = "0" * 32
 NEWEST = "?api-version=2026-04-01"
 CHALLENGE = f'Bearer authorization="{LOGIN}/{TENANT}", resource="{RESOURCE}"'
@@ -116,7 +110,7 @@ async def test_what_exists_and_what_does_not_look_alike_to_who_may_not(service: 
 
 
 async def test_what_is_not_built_yet_says_so_only_to_who_may(service: Service) -> None:
-    rows = [row for row in FOR_VAULTS if row.name not in BUILT]
+    rows = [row for row in FOR_VAULTS if row.kind is not Kind.KEYS]
     found = await answers(service, rows)
     assert summary(found) == {(501, "NotImplemented", None)}
     for row in rows:
@@ -142,5 +136,5 @@ async def test_an_operation_is_not_part_of_versions_before_it_came(service: Serv
 async def test_operations_of_pools_have_no_route_in_a_vault(service: Service) -> None:
     for row in OPERATIONS:
         if ContainerKind.VAULT not in row.served_by:
-            answer = await service.ask(row.method, target(row) + NEWEST, {})
-            assert answer.status == 404, row.name
+            answer = await service.ask(row.method, target(row).replace("/{scope}", "") + NEWEST, {})
+            assert answer.status in (404, 405), row.name

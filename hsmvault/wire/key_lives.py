@@ -1,0 +1,134 @@
+"""Making, reading, changing and removing keys, on the wire: each handler turns a request into one call of the resources
+and its result into an answer."""
+
+import asyncio
+from collections.abc import Mapping
+
+from hsmvault.resources.key_backups import KeyBackups
+from hsmvault.resources.keys import Keys
+from hsmvault.wire import key_bodies as bodies
+from hsmvault.wire.answers import WireAnswer, ok
+from hsmvault.wire.byok import wrapped_key_of
+from hsmvault.wire.codec import LARGE_BYTES, decode_body, from_base64url, to_base64url
+from hsmvault.wire.key_answers import answer_bundle, answer_deleted, deletion, item
+from hsmvault.wire.key_requests import Handler, KeyRequest
+from hsmvault.wire.paging import SkipTokens, page_size
+
+
+class KeyLives:
+    def __init__(self, keys: Keys, backups: KeyBackups, skip_tokens: SkipTokens) -> None:
+        self._keys = keys
+        self._backups = backups
+        self._skip_tokens = skip_tokens
+        self.table: Mapping[str, Handler] = {
+            "create_key": self._create,
+            "import_key": self._import,
+            "get_key": self._get,
+            "get_keys": self._list,
+            "get_key_versions": self._list_versions,
+            "update_key": self._update,
+            "delete_key": self._delete,
+            "get_deleted_key": self._get_deleted,
+            "get_deleted_keys": self._list_deleted,
+            "recover_deleted_key": self._recover,
+            "purge_deleted_key": self._purge,
+            "backup_key": self._backup,
+            "restore_key": self._restore,
+        }
+
+    async def _create(self, request: KeyRequest) -> WireAnswer:
+        body = decode_body(request.body, bodies.CreateKey)
+        spec, hardware = bodies.spec_of(body, request.container)
+        settings = bodies.settings_of(body)
+        row = await self._keys.create(request.container, request.name, spec, settings, hardware=hardware)
+        return answer_bundle(request, row)
+
+    async def _import(self, request: KeyRequest) -> WireAnswer:
+        body = decode_body(request.body, bodies.ImportKey)
+        settings = bodies.settings_of(body)
+        container, name = request.container, request.name
+        if body.key.key_hsm is not None:
+            wrapped = wrapped_key_of(*bodies.wrapped_form_of(body, container), request.origin)
+            return answer_bundle(request, await self._keys.admit_wrapped(container, name, wrapped, settings))
+        key, hardware = bodies.imported_of(body, container)
+        return answer_bundle(request, await self._keys.admit(container, name, key, settings, hardware=hardware))
+
+    async def _get(self, request: KeyRequest) -> WireAnswer:
+        return answer_bundle(request, await self._keys.get(request.container, request.name, request.version))
+
+    async def _list(self, request: KeyRequest) -> WireAnswer:
+        limit = page_size(request.query)
+        after = await self._skip_tokens.read(request.query, request.container.id, "keys")
+        rows = await self._keys.page(request.container, after, limit + 1)
+        values = [item(request, row, with_version=False) for row in rows[:limit]]
+        place = rows[limit - 1].name.lower() if len(rows) > limit else None
+        return await self._page(request, "keys", "/keys", values, place, limit)
+
+    async def _list_versions(self, request: KeyRequest) -> WireAnswer:
+        limit = page_size(request.query)
+        collection = f"keys/{request.name.lower()}/versions"
+        after = await self._skip_tokens.read(request.query, request.container.id, collection)
+        rows = await self._keys.version_page(
+            request.container, request.name, None if after is None else int(after), limit + 1
+        )
+        values = [item(request, row, with_version=True) for row in rows[:limit]]
+        place = str(rows[limit - 1].sequence) if len(rows) > limit else None
+        return await self._page(request, collection, f"/keys/{request.name}/versions", values, place, limit)
+
+    async def _list_deleted(self, request: KeyRequest) -> WireAnswer:
+        limit = page_size(request.query)
+        after = await self._skip_tokens.read(request.query, request.container.id, "deletedkeys")
+        rows = await self._keys.deleted_page(request.container, after, limit + 1)
+        values = [
+            item(request, deleted.row, with_version=False) | deletion(request.origin, deleted)
+            for deleted in rows[:limit]
+        ]
+        place = rows[limit - 1].row.name.lower() if len(rows) > limit else None
+        return await self._page(request, "deletedkeys", "/deletedkeys", values, place, limit)
+
+    async def _update(self, request: KeyRequest) -> WireAnswer:
+        settings = bodies.changes_of(decode_body(request.body, bodies.UpdateKey))
+        row = await self._keys.update(request.container, request.name, request.version, settings)
+        return answer_bundle(request, row)
+
+    async def _delete(self, request: KeyRequest) -> WireAnswer:
+        return answer_deleted(request, await self._keys.delete(request.container, request.name))
+
+    async def _get_deleted(self, request: KeyRequest) -> WireAnswer:
+        return answer_deleted(request, await self._keys.get_deleted(request.container, request.name))
+
+    async def _recover(self, request: KeyRequest) -> WireAnswer:
+        return answer_bundle(request, await self._keys.recover(request.container, request.name))
+
+    async def _purge(self, request: KeyRequest) -> WireAnswer:
+        await self._keys.purge(request.container, request.name)
+        return WireAnswer(204)
+
+    async def _backup(self, request: KeyRequest) -> WireAnswer:
+        blob = await self._backups.backup(request.container, request.name)
+        return ok({"value": to_base64url(blob)}, f"{request.origin}/keys/{request.name}")
+
+    async def _restore(self, request: KeyRequest) -> WireAnswer:
+        content = request.body
+        blob = await asyncio.to_thread(_blob_of, content) if len(content) > LARGE_BYTES else _blob_of(content)
+        return answer_bundle(request, await self._backups.restore(request.container, blob, request.origin))
+
+    async def _page(
+        self,
+        request: KeyRequest,
+        collection: str,
+        path: str,
+        values: list[dict[str, object]],
+        place: str | None,
+        limit: int,
+    ) -> WireAnswer:
+        """place: of the last value when more follow."""
+        link = None
+        if place is not None:
+            token = await self._skip_tokens.write(place, request.container.id, collection)
+            link = f"{request.origin}{path}?api-version={request.api_version}&$skiptoken={token}&maxresults={limit}"
+        return ok({"value": values, "nextLink": link}, request.origin + path)
+
+
+def _blob_of(content: bytes) -> bytes:
+    return from_base64url(decode_body(content, bodies.RestoreKey).value, "value")

@@ -4,58 +4,65 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from hsmvault.app.background import runner_of
 from hsmvault.app.first_start import DEFAULT_TENANT, LOCAL_IDENTITIES
-from hsmvault.app.observation import Observation, RecordLogin, show_audit, show_cache, show_queues, show_token
+from hsmvault.app.observation import Observation, RecordLogin, show_audit, show_cache, show_queues
 from hsmvault.app.reconciliation import node_id
+from hsmvault.app.releases import make_releases
 from hsmvault.app.reloading import Reload
+from hsmvault.app.served_worlds import ServedWorlds, WorldParts, start_worlds
 from hsmvault.app.trust import EmbeddedKeys, configured_issuer, embedded_issuers
-from hsmvault.app.worlds import KnownWorld, known_world, module_of
+from hsmvault.app.worlds import WORLD_NAME, known_worlds, module_of
 from hsmvault.audit.log import AuditLog, Durability
 from hsmvault.clock import Clock, Identifiers, RandomIdentifiers, SystemClock
 from hsmvault.config import Settings, WorkerSettings
-from hsmvault.custody.custodians import Custodians, WorldCustody
-from hsmvault.custody.hard import WrappedCustodian
+from hsmvault.custody.custodians import Custodians
 from hsmvault.custody.intents import Intents
-from hsmvault.custody.keyring import KeyRing
-from hsmvault.custody.loaded import LoadedKeys
-from hsmvault.custody.protocols import Custodian, CustodyClass
-from hsmvault.custody.resident import ResidentCustodian
-from hsmvault.custody.sealing import CacheLimits, Sealer
+from hsmvault.custody.protocols import Custodian
+from hsmvault.custody.sealing import CacheLimits
 from hsmvault.custody.soft import SoftCustodian
-from hsmvault.custody.world import World
-from hsmvault.errors import HsmRefusal
+from hsmvault.errors import HsmRefusal, Unavailable
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.sessions import in_thread
-from hsmvault.hsm.token import Token
+from hsmvault.jobs.runner import Runner
 from hsmvault.lanes import Lane
 from hsmvault.login.application import LoginApplication
 from hsmvault.login.managed_identities import IdentityEndpoints
 from hsmvault.login.rotation import Rotation
 from hsmvault.login.settings import LoginSettings
 from hsmvault.login.signing_keys import SigningKeys
+from hsmvault.model.containers import Container
 from hsmvault.model.network import TrustedProxies, parse_network
 from hsmvault.pipeline.authentication import Authentication
 from hsmvault.pipeline.authorization import Authorization
 from hsmvault.pipeline.caches import AssignmentCache, ContainerCache, DirectoryCache
 from hsmvault.pipeline.issuers import Issuers
 from hsmvault.pipeline.run import Pipeline
+from hsmvault.resources.key_attestation import KeyAttestations
 from hsmvault.resources.key_backups import KeyBackups
 from hsmvault.resources.key_cache import KeyCache
 from hsmvault.resources.key_operations import KeyOperations
+from hsmvault.resources.key_rotation import KeyRotation
+from hsmvault.resources.key_secure_wrap import Random
 from hsmvault.resources.keys import Keys
 from hsmvault.store import meta
 from hsmvault.store.board import ChangeBoard
 from hsmvault.store.changes import ChangeFeed
-from hsmvault.store.data_keys import DataKeys
 from hsmvault.store.database import Database
 from hsmvault.telemetry.logs import request_id
 from hsmvault.telemetry.metrics import Metrics
-from hsmvault.wire import failures
-from hsmvault.wire.data_plane import BodyLimits, VaultPlane
-from hsmvault.wire.door import Door
+from hsmvault.wire import failures, forms
+from hsmvault.wire.attestation import AttestationPlane
+from hsmvault.wire.data_plane import BodyLimits, DataPlane
+from hsmvault.wire.door import Door, PlaneHandler
 from hsmvault.wire.hosts import Hosts, Plane
+from hsmvault.wire.hsm_answers import HsmAnswers
+from hsmvault.wire.key_lives import KeyLives
+from hsmvault.wire.key_release import KeyReleases
+from hsmvault.wire.key_rotation import KeyRotations
+from hsmvault.wire.key_uses import KeyUses
 from hsmvault.wire.keys import KeyHandlers
-from hsmvault.wire.not_built import ManagementPlane, PoolPlane
+from hsmvault.wire.not_built import ManagementPlane
 from hsmvault.wire.paging import SkipTokens
 from hsmvault.wire.versions import ApiVersions
 
@@ -73,14 +80,14 @@ class Worker:
     database: Database
     feed: ChangeFeed
     audit: AuditLog
-    tokens: tuple[Token, ...]
+    worlds: ServedWorlds
     lanes: tuple[Lane[None], ...]
-    sealer: Sealer
     soft: SoftCustodian
     door: Door
     identity: IdentityEndpoints | None
     rotation: Rotation | None
     reload: Reload
+    jobs: Runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,60 +119,50 @@ async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: 
     feed = ChangeFeed(database, interval_seconds=settings.store.poll_seconds, board=board)
     intents = Intents(database, node_id(settings.layout, identifiers), clock)
     base = _Base(settings, clock, identifiers, metrics, database, feed, audit, intents)
-    known = await known_world(database)
-    if known is None:
+    known = await known_worlds(database)
+    if not known or known[0].name != WORLD_NAME:
         raise HsmRefusal("This installation has no security world yet: run 'hsmvault init' once, then start again.")
     module = await in_thread("hsm-load", lambda: module_of(settings))
-    token = await Token.start(module, known.selector, pin, known.ids, on_fatal=on_fatal, may_be_down=worker.start > 0)
-    show_token(metrics, known.row.name, token)
+    limits = CacheLimits(seconds=float(settings.custody.data_key_seconds))
+    served = await start_worlds(
+        WorldParts(settings, database, feed, intents, clock, identifiers, metrics),
+        known,
+        module,
+        pin,
+        limits,
+        on_fatal=on_fatal,
+        may_be_down=worker.start > 0,
+    )
     show_audit(metrics, audit)
     metrics.changes_age.child().read = feed.staleness
-    world = World([token], identifiers)
     work: Lane[None] = Lane("soft", None, limit=_SOFT_QUEUE)
     generation: Lane[None] = Lane("soft-generation", None, limit=_SOFT_GENERATIONS)
     checks: Lane[None] = Lane("admission", None, limit=_CHECKS_QUEUE)
     verification: Lane[None] = Lane("verification", None, limit=_VERIFICATION_QUEUE)
     lanes = {"soft": work, "soft-generation": generation, "admission": checks, "verification": verification}
     show_queues(metrics, lanes)
-    system_keys = KeyRing(world)
-    limits = CacheLimits(seconds=float(settings.custody.data_key_seconds))
-    sealer = Sealer(system_keys, DataKeys(database), clock, identifiers, limits)
-    soft = SoftCustodian(sealer, clock, work=work, generation=generation, limits=limits)
-    custodians = Custodians(soft, {known.row.id: _world_custody(base, known, world)})
-    door, identity, rotation, reload = await _services(base, known, custodians, system_keys, sealer, lanes, worker)
-    return Worker(
-        database, feed, audit, (token,), tuple(lanes.values()), sealer, soft, door, identity, rotation, reload
+    soft = SoftCustodian(
+        served.default.sealer,
+        clock,
+        work=work,
+        generation=generation,
+        limits=limits,
+        world_id=served.default.id,
     )
-
-
-def _world_custody(base: _Base, known: KnownWorld, world: World) -> WorldCustody:
-    custodians: dict[CustodyClass, Custodian] = {}
-    if "wrapped" in world.tokens[0].profile.custody and known.row.world_key_id:
-        custodians[CustodyClass.WRAPPED] = wrapped = WrappedCustodian(world, base.identifiers)
-        _show_loaded(base.metrics, "wrapped", wrapped.loaded)
-    if "resident" in world.tokens[0].profile.custody:
-        custodians[CustodyClass.RESIDENT] = resident = ResidentCustodian(world, base.identifiers, base.intents)
-        _show_loaded(base.metrics, "resident", resident.loaded)
-    return WorldCustody(CustodyClass(base.settings.custody.hard), custodians)
-
-
-def _show_loaded(metrics: Metrics, name: str, of_tokens: tuple[LoadedKeys, ...]) -> None:
-    (loaded,) = of_tokens  # a world has one token so far
-    show_cache(metrics, name, loaded.counters)
-    metrics.cache_evictions.child(name).read = lambda: loaded.counters.evictions
+    custodians = Custodians(soft, served.custody)
+    door, identity, rotation, reload, jobs = await _services(base, served, custodians, lanes, worker)
+    return Worker(database, feed, audit, served, tuple(lanes.values()), soft, door, identity, rotation, reload, jobs)
 
 
 async def _services(
     base: _Base,
-    known: KnownWorld,
+    served: ServedWorlds,
     custodians: Custodians,
-    system_keys: KeyRing,
-    sealer: Sealer,
     lanes: Mapping[str, Lane[None]],
     worker: WorkerSettings,
-) -> tuple[Door, IdentityEndpoints | None, Rotation | None, Reload]:
+) -> tuple[Door, IdentityEndpoints | None, Rotation | None, Reload, Runner]:
     settings, names = base.settings, base.settings.names
-    hard = custodians.worlds[known.row.id]
+    hard = served.default.custody
     login_keys = SigningKeys(database=base.database, custodian=hard.custodians[hard.default], clock=base.clock)
     base.feed.subscribe("login-key", lambda _, __: login_keys.forget())
     base.feed.subscribe_all(login_keys.forget)
@@ -176,33 +173,71 @@ async def _services(
     base.feed.subscribe("key", key_cache.forget)
     base.feed.subscribe_all(key_cache.forget_all)
     keys = Keys(base.database, custodians, key_cache, lanes["admission"], base.clock, base.identifiers, base.intents)
-    geographies = {known.row.id: known.row.geography}
-    backups = KeyBackups(base.database, custodians, system_keys, geographies, base.clock, base.identifiers)
-    operations = KeyOperations(key_cache, base.clock, lanes["verification"])
-    handlers = KeyHandlers(keys, operations, backups, SkipTokens(sealer))
-    vaults = VaultPlane(
-        base.feed,
-        containers,
-        pipeline,
-        handlers.table,
-        ApiVersions(serve_newer=settings.api_versions.newer == "serve"),
-        base.clock,
-        _authorities(settings),
-        Observation(base.metrics, base.clock).call,
-        BodyLimits(settings.limits.body_bytes, settings.limits.body_seconds),
+    backups = KeyBackups(base.database, custodians, served.sealers, served.geographies, base.clock, base.identifiers)
+    operations = KeyOperations(key_cache, base.clock, lanes["verification"], base.identifiers)
+    releases = make_releases(
+        settings,
+        home=served.default.id,
+        keys=key_cache,
+        custodians=custodians,
+        random=_random(served),
+        database=base.database,
+        clock=base.clock,
+        identifiers=base.identifiers,
+        intents=base.intents,
+        generation=lanes["soft-generation"],
     )
+    handlers = KeyHandlers(
+        KeyLives(keys, backups, SkipTokens(served.default.sealer)),
+        KeyUses(operations),
+        KeyRotations(KeyRotation(base.database, keys, base.clock)),
+        KeyReleases(releases.release, releases.secure_wrap),
+        HsmAnswers(KeyAttestations(key_cache, custodians), _random(served)),
+    )
+    planes = {
+        plane: DataPlane(
+            form,
+            base.feed,
+            containers,
+            pipeline,
+            handlers.table,
+            ApiVersions(serve_newer=settings.api_versions.newer == "serve"),
+            base.clock,
+            _authorities(settings),
+            Observation(base.metrics, base.clock).call,
+            BodyLimits(settings.limits.body_bytes, settings.limits.body_seconds),
+        )
+        for plane, form in ((Plane.VAULT, forms.VAULT), (Plane.POOL, forms.POOL))
+    }
     tenant_id = await _default_tenant(base.database)
     authority = f"{names.login}/{tenant_id}"
     login, identity, rotation = await _login(base, tenant_id, login_keys, hard.custodians[hard.default], worker)
+    others: dict[Plane, PlaneHandler] = {Plane.MANAGEMENT: ManagementPlane(authority)}
+    if releases.development is not None:
+        limits = BodyLimits(settings.limits.body_bytes, settings.limits.body_seconds)
+        others[Plane.ATTESTATION] = AttestationPlane(releases.development, limits)
     door = Door(
         Hosts(settings.server.suffix, names.port),
-        {Plane.VAULT: vaults, Plane.POOL: PoolPlane(authority), Plane.MANAGEMENT: ManagementPlane(authority)},
+        {**planes, **others},
         None if login is None else login.handle,
         TrustedProxies(tuple(parse_network(text) for text in settings.server.trusted_proxies)),
         base.identifiers,
         request_id.set,
     )
-    return door, identity, rotation, reload
+    jobs = runner_of(base.database, keys, base.audit, base.clock, base.identifiers, names, base.metrics)
+    return door, identity, rotation, reload, jobs
+
+
+def _random(served: ServedWorlds) -> Random:
+    """Bytes from the HSM of the container's world."""
+
+    async def random(container: Container, length: int) -> bytes:
+        world = served.worlds.get(container.world_id)
+        if world is None:
+            raise Unavailable("The HSM is not available.", detail=f"world {container.world_id} is not served here")
+        return await world.random(length)
+
+    return random
 
 
 async def _pipeline(base: _Base, embedded: EmbeddedKeys, containers: ContainerCache) -> tuple[Pipeline, Reload]:

@@ -1,18 +1,18 @@
 """Containers that the configuration declares, until the management plane makes them; and their firewall rules.
 
-A vault is created at start when it is not there; an existing one keeps its settings, except for its network rules and
-whether it takes soft keys, which follow the configuration at every start.
+A vault or pool is created at start when it is not there; an existing one keeps its settings, except for its network
+rules and whether a vault takes soft keys, which follow the configuration at every start.
 """
 
 from dataclasses import replace
 
-from hsmvault.app.first_start import FirstStart
+from hsmvault.app.first_start import DeclaredPool, FirstStart
 from hsmvault.app.worlds import WORLD_NAME
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.config import Settings
 from hsmvault.config.settings import ContainerRules, DeclaredVault
 from hsmvault.errors import ConfigurationError
-from hsmvault.model import builtin_roles
+from hsmvault.model import builtin_roles, local_roles, pool_roles
 from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container, ContainerKind
 from hsmvault.model.lifecycle import Retention
 from hsmvault.model.network import NetworkRules
@@ -32,9 +32,15 @@ async def declare_containers(
         for declared in (*first.vaults, *settings.containers):
             if await containers.find(tx, ContainerKind.VAULT, declared.name) is None:
                 await _create(tx, declared, world.id, clock, identifiers)
+        for pool in first.pools:
+            if await containers.find(tx, ContainerKind.POOL, pool.name) is None:
+                own = await worlds.world(tx, pool.world)
+                assert own is not None  # preparation.py has made it
+                await _create_pool(tx, pool, own.id, clock, identifiers)
         rules = {(rule.kind, rule.name): rule for rule in settings.network.containers}
         for container in await containers.list_all(tx):
             network = _network(rules.pop((container.kind.value, container.name), None))
+            # A pool has no software keys, whatever is set here: Container sees to it.
             wanted = replace(container, network=network, software_keys=settings.custody.soft)
             if wanted != container:
                 await containers.update(tx, wanted)
@@ -86,6 +92,31 @@ async def _create(
         await roles.insert(
             tx, RoleAssignment(identifiers.guid(), container.resource_id, role.id, str(assignment.principal), now)
         )
+
+
+async def _create_pool(
+    tx: Transaction, declared: DeclaredPool, world_id: str, clock: Clock, identifiers: Identifiers
+) -> None:
+    now = int(clock.now())
+    container = Container(
+        id=identifiers.guid(),
+        kind=ContainerKind.POOL,
+        name=declared.name,
+        tenant_id=declared.tenant_id,
+        subscription_id=declared.subscription_id,
+        resource_group=declared.resource_group,
+        location=declared.location,
+        world_id=world_id,
+        authorization=AuthorizationModel.LOCAL,
+        software_keys=False,
+        retention=Retention(declared.retention_days),
+        created=now,
+    )
+    await containers.insert(tx, container)
+    scope = local_roles.stored_scope(container.id, local_roles.ALL)
+    for principal_id, name in declared.roles:
+        role = pool_roles.BY_NAME[name]
+        await roles.insert(tx, RoleAssignment(identifiers.guid(), scope, role.id, principal_id, now))
 
 
 def _network(rules: ContainerRules | None) -> NetworkRules:

@@ -1,4 +1,5 @@
-"""What `hsmvault dev` has from its first start: two tenants, principals to try permissions and refusals with, a vault.
+"""What `hsmvault dev` has from its first start: two tenants, principals to try permissions and refusals with, a vault
+and a managed HSM pool.
 
 The directory keeps hashes only, so the secrets also stand in the data directory (mode 0600), from where each start puts
 them into dev.env. They are written before the transaction commits: a crash in between leaves a file that the next
@@ -27,7 +28,27 @@ _DONE = "first-start"
 DEFAULT_TENANT = "default-tenant"
 LOCAL_IDENTITIES = "local-identities"  # ARM ids with blanks between them; the first is the system-assigned one
 LOCATION = "local"
+POOL = "devhsm"
+POOL_WORLD = "devhsm"
 RESOURCE_GROUP = "hsmvault"
+
+
+@dataclass(frozen=True, slots=True)
+class DeclaredPool:
+    """A pool that is made at start when it is not there; an existing one is left as it is.
+
+    world: name of its security world, which is there already. roles: pairs of a principal's object id and the name of
+    a built-in role of pools, assigned for the whole pool.
+    """
+
+    name: str
+    tenant_id: str
+    subscription_id: str
+    resource_group: str
+    location: str
+    world: str
+    roles: tuple[tuple[str, str], ...]
+    retention_days: int = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +58,7 @@ class FirstStart:
     environment: dict[str, str] = field(default_factory=dict, repr=False)
     identity_environment: dict[str, str] = field(default_factory=dict, repr=False)
     vaults: tuple[DeclaredVault, ...] = ()
+    pools: tuple[DeclaredPool, ...] = ()
 
 
 class DevPrincipals(msgspec.Struct, frozen=True):
@@ -83,7 +105,8 @@ async def first_start(settings: Settings, database: Database, clock: Clock, iden
             await meta.put(tx, LOCAL_IDENTITIES, identity_resource(made.subscription_id))
             await meta.put(tx, _DONE, str(int(clock.now())))
     await _register_certificate(settings, database, identifiers, made)
-    return FirstStart(_environment(settings, made), {"IDENTITY_HEADER": made.identity_header}, (_vault(made),))
+    identity = {"IDENTITY_HEADER": made.identity_header}
+    return FirstStart(_environment(settings, made), identity, (_vault(made),), (_pool(made),))
 
 
 async def _make(
@@ -167,6 +190,24 @@ def _vault(made: DevPrincipals) -> DeclaredVault:
     )
 
 
+def _pool(made: DevPrincipals) -> DeclaredPool:
+    """As in the vault: the owner may do everything, the group reads, the identity uses keys."""
+    owner = ("Administrator", "Crypto Officer", "Crypto User", "EKM Administrator")
+    return DeclaredPool(
+        name=POOL,
+        tenant_id=made.tenant_id,
+        subscription_id=made.subscription_id,
+        resource_group=RESOURCE_GROUP,
+        location=LOCATION,
+        world=POOL_WORLD,
+        roles=(
+            *((made.owner_object_id, f"Managed HSM {role}") for role in owner),
+            (made.group_object_id, "Managed HSM Crypto Auditor"),
+            (made.identity_object_id, "Managed HSM Crypto User"),
+        ),
+    )
+
+
 async def _register_certificate(
     settings: Settings, database: Database, identifiers: Identifiers, made: DevPrincipals
 ) -> None:
@@ -191,7 +232,7 @@ def _environment(settings: Settings, made: DevPrincipals) -> dict[str, str]:
         "AZURE_SUBSCRIPTION_ID": made.subscription_id,
         "AZURE_RESOURCE_GROUP": RESOURCE_GROUP,
         "AZURE_LOCATION": LOCATION,
-        "AZURE_MANAGEDHSM_URL": settings.names.pool_url("devhsm"),
+        "AZURE_MANAGEDHSM_URL": settings.names.pool_url(POOL),
         "AZURE_KEYVAULT_ATTESTATION_URL": settings.names.attestation,
         "BLOB_STORAGE_URL": settings.names.url("devstore.blob"),
         "BLOB_CONTAINER_NAME": "backup",

@@ -30,15 +30,21 @@ def show_cache(metrics: Metrics, name: str, cache: LookedUp) -> None:
     metrics.cache.child(name, "miss").read = lambda: cache.misses
 
 
-def show_token(metrics: Metrics, world: str, token: Token) -> None:
+def show_tokens(metrics: Metrics, tokens: Mapping[str, Token]) -> None:
+    """tokens: by the name of the world; what has no world in its labels is the sum of all."""
+    for world, token in tokens.items():
+        _show_token(metrics, world, token)
+    metrics.hsm_waiting.child("work").read = lambda: float(sum(token.waiting() for token in tokens.values()))
+    metrics.throttled.child("hsm").read = lambda: sum(token.counters.queue_full for token in tokens.values())
+
+
+def _show_token(metrics: Metrics, world: str, token: Token) -> None:
     counters = token.counters
     metrics.hsm_up.child(world).read = lambda: float(token.is_up)
-    metrics.hsm_waiting.child("work").read = lambda: float(token.waiting())
     metrics.hsm_events.child(world, "refusal").read = lambda: counters.jobs_refused
     metrics.hsm_events.child(world, "canary").read = lambda: counters.canaries
     metrics.hsm_events.child(world, "canary_failed").read = lambda: counters.canaries_failed
     metrics.hsm_events.child(world, "recovery").read = lambda: counters.recoveries
-    metrics.throttled.child("hsm").read = lambda: counters.queue_full
 
 
 def show_queues(metrics: Metrics, lanes: Mapping[str, Lane[None]]) -> None:

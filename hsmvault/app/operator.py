@@ -1,13 +1,23 @@
-"""What an operator runs by hand: init, migrate, check."""
+"""What an operator runs by hand: init, migrate, check, and the rotations of system keys and world keys."""
 
-from collections.abc import Sequence
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 
-from hsmvault.app.worlds import found_world, known_world, loaded_module, profile_of
+from hsmvault.app import system_key_rotation, world_key_rotation
+from hsmvault.app.reconciliation import node_id
+from hsmvault.app.rotations import Rotating, alone_on_node, told, wanted_world
+from hsmvault.app.system_key_rotation import SystemKeyRotation
+from hsmvault.app.world_completion import complete_world
+from hsmvault.app.worlds import KnownWorld, found_world, known_world, known_worlds, loaded_module, profile_of
 from hsmvault.clock import RandomIdentifiers, SystemClock
 from hsmvault.config import Checked, Settings
+from hsmvault.custody.world import World
 from hsmvault.errors import HsmRefusal, OperatorError
 from hsmvault.hsm.inspection import Inspection, check_token
 from hsmvault.hsm.pin import Pin
+from hsmvault.hsm.token import Token
 from hsmvault.store.database import Database
 from hsmvault.store.migrations import migrate as migrate_schema
 
@@ -28,6 +38,8 @@ async def initialize(settings: Settings, pin: Pin, so_pin: Pin) -> Sequence[str]
             known = await found_world(
                 settings, database, module, clock, identifiers, pin=pin, so_pin=so_pin, make_token=False
             )
+            node = node_id(settings.layout, identifiers)  # complete before the operator is told to back up the token
+            await complete_world(settings, database, module, clock, identifiers, known.row, pin=pin, owner=node)
     finally:
         await database.close()
     return (
@@ -50,23 +62,74 @@ async def check(settings: Settings, pin: Pin | None) -> Checked:
         profile = profile_of(settings)
         database = await Database.open(settings.store_url, clock=SystemClock())
         try:
-            known = await known_world(database)
+            known = await known_worlds(database)
         finally:
             await database.close()
-        if known is None:
+        if not known:
             raise HsmRefusal("There is no security world yet: run 'hsmvault init'.")
-        if pin is not None:
-            inspection = check_token(str(settings.hsm.module), profile, known.selector, pin, known.ids)
-            notes = _table(inspection)
+        for world in known if pin is not None else ():
+            assert pin is not None
+            inspection = check_token(str(settings.hsm.module), profile, world.selector, pin, world.ids)
+            notes += _table(world.name, inspection)
             inspection.require()
     except OperatorError as error:
         return Checked((error,), notes)
     return Checked((), notes)
 
 
-def _table(inspection: Inspection) -> tuple[str, ...]:
-    """The self-test of a token, one line a test."""
-    title = f"Token '{inspection.label}' ({inspection.manufacturer} {inspection.model}, serial {inspection.serial}):"
+async def rotate_system_key(
+    settings: Settings, pin: Pin, world: str, *, keep_old: bool, say: Callable[[str], None]
+) -> None:
+    """Beside a running instance, or without one. say: a sentence for the terminal. Raises OperatorError."""
+    job_of = system_key_rotation.job_of
+    async with _rotating(settings, world, job_of, say) as (rotating, known), loaded_module(settings) as module:
+        token = await Token.start(module, known.selector, pin, known.ids, on_fatal=_hangs)
+        try:
+            served = World([token], rotating.identifiers)
+            await told(SystemKeyRotation(rotating, known, served, keep_old=keep_old).run())
+        finally:
+            await token.close()
+
+
+async def rotate_world_key(
+    settings: Settings, pin: Pin, so_pin: Pin, world: str, *, say: Callable[[str], None]
+) -> None:
+    """As rotate_system_key."""
+    async with _rotating(settings, world, world_key_rotation.job_of, say) as (rotating, known):
+        async with loaded_module(settings) as module:
+            await told(world_key_rotation.rotate(rotating, known, module, pin=pin, so_pin=so_pin))
+        known = await wanted_world(rotating.database, world)
+        for key_id, versions in (await world_key_rotation.key_versions_by_generation(rotating.database, known)).items():
+            state = "in use" if key_id == known.row.world_key_id else "older"
+            say(f"world key {key_id.hex()} ({state}): {versions} key versions are wrapped under it")
+
+
+@asynccontextmanager
+async def _rotating(
+    settings: Settings, world: str, job_of: Callable[[KnownWorld], str], say: Callable[[str], None]
+) -> AsyncIterator[tuple[Rotating, KnownWorld]]:
+    clock, identifiers = SystemClock(), RandomIdentifiers()
+    database = await Database.open(settings.store_url, clock=clock)
+    try:
+        with alone_on_node(settings):
+            known = await wanted_world(database, world)
+            owner = f"rotation-{node_id(settings.layout, identifiers)}"
+            yield Rotating(settings, database, clock, identifiers, job_of(known), owner, say), known
+    finally:
+        await database.close()
+
+
+def _hangs(reason: str) -> None:
+    """A call hangs in the module: what was committed stands, and the next call of the command goes on."""
+    sys.stderr.write(f"hsmvault: {reason}; run the command again to go on.\n")
+    sys.stderr.flush()
+    os._exit(HsmRefusal.exit_code)
+
+
+def _table(world: str, inspection: Inspection) -> tuple[str, ...]:
+    """The self-test of a world's token, one line a test."""
+    device = f"{inspection.manufacturer} {inspection.model}, serial {inspection.serial}"
+    title = f"Token '{inspection.label}' of the world '{world}' ({device}):"
     rows = (
         f"  passed  {row.name}" if row.passed else f"  FAILED  {row.name}: {row.detail}" for row in inspection.checks
     )

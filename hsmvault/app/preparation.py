@@ -1,4 +1,4 @@
-"""What happens once, before the first worker: schema, token, world, containers and, for `hsmvault dev`, principals.
+"""What happens once, before the first worker: schema, tokens, worlds, containers and, for `hsmvault dev`, principals.
 
 Every step can be repeated: a crash anywhere in here is healed by the next start. Nothing stays open behind it, so that
 workers can be spawned: no session, no connection, no thread. What blocks (schema, module, ceremony, self-test) runs in
@@ -7,12 +7,16 @@ a thread, so that the supervisor goes on taking signals when the module hangs.
 
 import logging
 import os
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import replace
 
 from hsmvault.app.containers import declare_containers
-from hsmvault.app.first_start import FirstStart, first_start
+from hsmvault.app.first_start import POOL_WORLD, FirstStart, first_start
 from hsmvault.app.reconciliation import is_needed, node_id, reconcile, renew
 from hsmvault.app.token_files import write_softhsm_configuration
-from hsmvault.app.worlds import found_world, known_world, loaded_module
+from hsmvault.app.world_completion import complete_world
+from hsmvault.app.worlds import WORLD_NAME, KnownWorld, found_world, known_worlds, loaded_module
 from hsmvault.clock import Clock, Identifiers, RandomIdentifiers, SystemClock
 from hsmvault.config import Prepared, Settings
 from hsmvault.custody.intents import Intents
@@ -43,7 +47,7 @@ async def prepare(settings: Settings, pin: Pin, so_pin: Pin | None = None) -> Pr
     database = await Database.open(settings.store_url, clock=clock)
     try:
         async with loaded_module(settings) as module:
-            await _prepare_world(settings, database, module, clock, identifiers, pin, so_pin)
+            await _prepare_worlds(settings, database, module, clock, identifiers, pin, so_pin)
         first = FirstStart()
         if so_pin is not None:
             first = await first_start(settings, database, clock, identifiers)
@@ -53,7 +57,7 @@ async def prepare(settings: Settings, pin: Pin, so_pin: Pin | None = None) -> Pr
         await database.close()
 
 
-async def _prepare_world(
+async def _prepare_worlds(
     settings: Settings,
     database: Database,
     module: Module,
@@ -62,23 +66,49 @@ async def _prepare_world(
     pin: Pin,
     so_pin: Pin | None,
 ) -> None:
-    known = await known_world(database)
-    if known is None:
+    """Every world is there, whole and well; `hsmvault dev` makes what is missing."""
+    known = {world.name: world for world in await known_worlds(database)}
+    for name in (WORLD_NAME,) if so_pin is None else (WORLD_NAME, POOL_WORLD):
+        if name in known:
+            continue
         if so_pin is None:
             raise HsmRefusal("This installation has no security world yet: run 'hsmvault init' once, then start again.")
-        known = await found_world(
-            settings, database, module, clock, identifiers, pin=pin, so_pin=so_pin, make_token=True
+        known[name] = await found_world(
+            settings, database, module, clock, identifiers, pin=pin, so_pin=so_pin, make_token=True, name=name
         )
-        LOG.info("a security world was made on token %s", known.row.token_label)
-    found = known
-    (await in_thread("self-test", lambda: inspect_token(module, found.selector, pin, found.ids))).require()
+        LOG.info("the security world '%s' was made on token %s", name, known[name].row.token_label)
+    node = node_id(settings.layout, identifiers)
+    whole = []
+    for world in known.values():
+        await _inspect(module, world, pin)
+        row = await complete_world(settings, database, module, clock, identifiers, world.row, pin=pin, owner=node)
+        whole.append(replace(world, row=row))
+    await _reconcile(settings, database, module, whole, clock, identifiers, pin)
+
+
+async def _inspect(module: Module, world: KnownWorld, pin: Pin) -> None:
+    (await in_thread("self-test", lambda: inspect_token(module, world.selector, pin, world.ids))).require()
+
+
+async def _reconcile(
+    settings: Settings,
+    database: Database,
+    module: Module,
+    known: Sequence[KnownWorld],
+    clock: Clock,
+    identifiers: Identifiers,
+    pin: Pin,
+) -> None:
+    """What the last run of this node began in any token is ended."""
     intents = Intents(database, node_id(settings.layout, identifiers), clock)
     if await is_needed(settings, database, intents):
-        token = await Token.start(module, known.selector, pin, known.ids, on_fatal=_hangs)
-        try:
-            await reconcile(database, ResidentCustodian(World([token], identifiers), identifiers, intents), intents)
-        finally:
-            await token.close()
+        async with AsyncExitStack() as stack:
+            custodians = []
+            for world in known:
+                token = await Token.start(module, world.selector, pin, world.ids, on_fatal=_hangs)
+                stack.push_async_callback(token.close)
+                custodians.append(ResidentCustodian(World([token], identifiers), identifiers, intents))
+            await reconcile(database, custodians, intents)
     if not await intents.left_over():
         renew(settings.layout, identifiers)
 

@@ -7,11 +7,13 @@ everything as long as one row's reference cannot be read. That a search finds no
 """
 
 import logging
+from collections.abc import Sequence
 
 from hsmvault.clock import Identifiers
 from hsmvault.config import Settings
 from hsmvault.config.files import write_private
 from hsmvault.config.layout import Layout
+from hsmvault.custody import statement_keys
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.protocols import CustodyClass
 from hsmvault.custody.reference import decode_resident
@@ -53,6 +55,7 @@ async def claimed_objects(database: Database) -> set[bytes]:
     async with database.read() as tx:
         references = await keys.references(tx, resident)
         references += [row.reference for row in await login_keys.list_all(tx) if row.custody == resident]
+        references += await statement_keys.references(tx, resident)
     return {decode_resident(reference).token_id for reference in references}
 
 
@@ -64,22 +67,28 @@ async def is_needed(settings: Settings, database: Database, intents: Intents) ->
         return bool(await keys.references(tx, CustodyClass.RESIDENT.value))
 
 
-async def reconcile(database: Database, custodian: ResidentCustodian, intents: Intents) -> None:
-    """Nothing in here stops a start: what cannot be done now is logged, and the next start's."""
+async def reconcile(database: Database, custodians: Sequence[ResidentCustodian], intents: Intents) -> None:
+    """Nothing in here stops a start: what cannot be done now is logged, and the next start's. custodians: one for each
+    token; an intent does not say in which of them its object was to be made.
+    """
     try:
         claimed = await claimed_objects(database)
+        there = [set(await custodian.objects()) for custodian in custodians]
         for intent in await intents.left_over():
             object_id = bytes.fromhex(intent.id)
             if object_id in claimed:
                 await intents.settle(object_id)
-            else:
+                continue
+            holders = [one for one, ids in zip(custodians, there, strict=True) if object_id in ids]
+            for custodian in holders or custodians[:1]:  # the first token proves that it is well, as objects() did
                 found = await custodian.remove(object_id)
                 LOG.warning("an interrupted %s was undone (object %s, found: %s)", intent.kind, intent.id, found)
-        there = set(await custodian.objects())
+        found_now = [await custodian.objects() for custodian in custodians]
     except RequestError as error:
         LOG.error("the token could not be compared with the database: %s", error.detail or error)
         return
-    if unplanned := sorted(one.hex() for one in there - claimed):
+    present = {object_id for ids in found_now for object_id in ids}
+    if unplanned := sorted(one.hex() for one in present - claimed):
         LOG.warning("%d keys in the token have no row; they are left alone", len(unplanned), extra={"ids": unplanned})
-    if missing := sorted(one.hex() for one in claimed - there):
+    if missing := sorted(one.hex() for one in claimed - present):
         LOG.error("the token does not show the objects of %d keys", len(missing), extra={"ids": missing})

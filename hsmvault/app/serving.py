@@ -1,7 +1,6 @@
 """A worker's life: put together, made ready, serving, stopped in order."""
 
 import asyncio
-import contextlib
 import functools
 import logging
 import os
@@ -17,6 +16,7 @@ from hsmvault.wire.server import Limits, Listener
 LOG = logging.getLogger("hsmvault.worker")
 _ROTATION_SECONDS = 3600.0
 _SWEEP_SECONDS = 60.0
+_JOBS_SECONDS = 0.2  # to finish a key and give the lease back, and as long again once they are cancelled
 _CLOSING_SECONDS = 0.7  # behind the listeners; the supervisor kills what is there a second after stop_seconds
 
 
@@ -25,8 +25,10 @@ async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, con
     settings = worker.settings
     parts = await compose(worker, pin, control.metrics, _leave)
     await parts.feed.start()
+    parts.worlds.reload.ask()  # what was rotated between the first reading and the feed's was told to nobody
     rotated = worker.index != 0 or await _rotate(parts)
     background = asyncio.create_task(_look_after(parts, rotated=rotated), name="background")
+    jobs = asyncio.create_task(_jobs(parts, worker.index), name="jobs")
     limits = Limits(
         header_bytes=settings.limits.header_bytes,
         connections=settings.limits.connections,
@@ -48,7 +50,7 @@ async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, con
     control.metrics.connections.child().read = lambda: float(sum(one.connections() for one in running))
     control.ready()
     await control.stop_requested()
-    await _stop(parts, running, background, settings.server.stop_seconds)
+    await _stop(parts, running, background, jobs, settings.server.stop_seconds)
     return 0
 
 
@@ -58,7 +60,8 @@ async def _look_after(parts: Worker, *, rotated: bool) -> None:
     rotate_at = loop.time() + (_ROTATION_SECONDS if rotated else 0.0)
     while True:
         await asyncio.sleep(_SWEEP_SECONDS)
-        parts.sealer.sweep()
+        for world in parts.worlds.all:
+            world.sealer.sweep()
         parts.soft.sweep()
         if loop.time() >= rotate_at and await _rotate(parts):
             rotate_at = loop.time() + _ROTATION_SECONDS
@@ -80,22 +83,38 @@ async def _rotate(parts: Worker) -> bool:
     return True
 
 
-async def _stop(parts: Worker, running: Sequence[Listener], background: "asyncio.Task[None]", seconds: float) -> None:
+async def _jobs(parts: Worker, index: int) -> None:
+    """One worker of each node asks for the jobs' lease."""
+    if index == 0:
+        await parts.jobs.run()
+
+
+async def _stop(
+    parts: Worker,
+    running: Sequence[Listener],
+    background: "asyncio.Task[None]",
+    jobs: "asyncio.Task[None]",
+    seconds: float,
+) -> None:
     """End every part in its order, whatever fails on the way, before the supervisor kills this process.
 
-    The records of what was answered come right behind the listeners; what may hang in the PKCS#11 module comes last.
-    seconds: for the listeners.
+    The jobs begin nothing more from now on, and are over before the audit log, which has their records too. The records
+    of what was done come right behind; what may hang in the PKCS#11 module comes last. seconds: for the listeners.
     """
-    deadline = asyncio.get_running_loop().time() + seconds + _CLOSING_SECONDS
+    parts.jobs.stop()
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + seconds + _CLOSING_SECONDS
     await asyncio.gather(*(_end("listener", functools.partial(one.stop, seconds), deadline) for one in running))
+    await _end("jobs", lambda: _finished(jobs), min(deadline, loop.time() + 2 * _JOBS_SECONDS))
     steps: list[tuple[str, Callable[[], Awaitable[object]]]] = [
         ("audit log", parts.audit.close),
         ("background work", lambda: _cancelled(background)),
         ("changes", parts.feed.close),
         ("issuers", parts.reload.close),
+        ("security worlds", parts.worlds.reload.close),
         ("database", parts.database.close),
         *(("lane", lane.close) for lane in parts.lanes),
-        *(("token", token.close) for token in parts.tokens),
+        *(("token", token.close) for token in parts.worlds.tokens),
     ]
     for name, step in steps:
         await _end(name, step, deadline)
@@ -111,11 +130,22 @@ async def _end(name: str, step: Callable[[], Awaitable[object]], deadline: float
         LOG.exception("a part did not end as it should: %s", name)
 
 
+async def _finished(task: "asyncio.Task[None]") -> None:
+    """Let it come to its end, but not for long."""
+    try:
+        await asyncio.wait({task}, timeout=_JOBS_SECONDS)
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    await _cancelled(task)
+
+
 async def _cancelled(task: "asyncio.Task[None]") -> None:
     """Raises what the task died of, if it did."""
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait({task})  # not `await task`: our own cancellation must not look like the task's
+    if not task.cancelled():
+        task.result()
 
 
 def _leave(reason: str) -> None:

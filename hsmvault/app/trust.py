@@ -1,4 +1,5 @@
-"""Who may issue bearer tokens: the embedded issuer for its tenants, and the issuers of the configuration."""
+"""Whose word counts. For bearer tokens: the embedded issuer for its tenants, and the issuers of the configuration. For
+environments that keys are released to: the attestation authorities of the configuration."""
 
 import ssl
 from collections.abc import Mapping
@@ -7,11 +8,12 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hsmvault.clock import Clock
 from hsmvault.config import Names
-from hsmvault.config.settings import TrustedIssuer
+from hsmvault.config.settings import AttestationAuthority, TrustedIssuer
 from hsmvault.errors import ConfigurationError
 from hsmvault.login.signing_keys import SigningKeys
 from hsmvault.outbound.jwks import FileKeySet, PublicKey, RemoteKeySet
-from hsmvault.pipeline.issuers import ClaimNames, Issuer, KeySet
+from hsmvault.pipeline.issuers import ClaimNames, Issuer
+from hsmvault.resources import environment_assertions
 from hsmvault.store import directory
 from hsmvault.store.database import Database
 
@@ -52,7 +54,7 @@ def configured_issuer(settings: TrustedIssuer, names: Names, clock: Clock) -> Is
     return Issuer(
         issuers=frozenset(settings.issuers),
         tenant_id=None if settings.tenant is None else str(settings.tenant),  # not a Guid: no encoder takes one
-        keys=_key_set(settings, clock),
+        keys=_key_set(settings, "issuers", clock),
         audiences={
             names.vault_resource: frozenset(settings.audiences.vault),
             names.pool_resource: frozenset(settings.audiences.managedhsm),
@@ -68,17 +70,24 @@ def configured_issuer(settings: TrustedIssuer, names: Names, clock: Clock) -> Is
     )
 
 
+def configured_authority(settings: AttestationAuthority, clock: Clock) -> environment_assertions.AttestationAuthority:
+    """Raises ConfigurationError when its files cannot be read."""
+    return environment_assertions.AttestationAuthority(
+        settings.issuer, _key_set(settings, "attestation_authorities", clock), frozenset(settings.algorithms)
+    )
+
+
 def _own_audiences(names: Names) -> Mapping[str, frozenset[str]]:
     """A trailing slash more or less is the same resource."""
     resources = (names.vault_resource, names.pool_resource, names.management, names.graph)
     return {resource: frozenset({resource, resource + "/"}) for resource in resources}
 
 
-def _key_set(settings: TrustedIssuer, clock: Clock) -> KeySet:
+def _key_set(settings: TrustedIssuer | AttestationAuthority, table: str, clock: Clock) -> FileKeySet | RemoteKeySet:
     if settings.jwks_file is not None:
         return FileKeySet(settings.jwks_file, clock)
     try:
         context = ssl.create_default_context(cafile=None if settings.ca_file is None else str(settings.ca_file))
     except (OSError, ssl.SSLError) as error:
-        raise ConfigurationError(f"issuers: ca_file {settings.ca_file} cannot be read.") from error
+        raise ConfigurationError(f"{table}: ca_file {settings.ca_file} cannot be read.") from error
     return RemoteKeySet(settings.jwks_uri, clock, context)

@@ -1,4 +1,7 @@
-"""The security world of an installation: from an empty token to rows in the database, in steps that survive a crash.
+"""The security worlds of an installation: from an empty token to rows in the database, in steps that survive a crash.
+
+There is the world "default", which seals what is sealed in software and holds the vaults' hard keys, and one for each
+managed HSM pool, on a token of its own.
 
 The CKA_IDs are drawn once and committed as an intent before the ceremony touches the token. After a crash in between,
 the next attempt looks for keys with exactly these ids, checks them and makes what is missing. It never adopts a key
@@ -25,13 +28,12 @@ from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.profile import Profile, load_profile
 from hsmvault.hsm.sessions import in_thread
 from hsmvault.hsm.world_keys import WorldIds
-from hsmvault.model.worlds import ACTIVE, SystemKeyRow, WorldRow
+from hsmvault.model.worlds import ACTIVE, OlderWorldKeyRow, SystemKeyRow, WorldRow
 from hsmvault.store import meta, worlds
-from hsmvault.store.database import Database
+from hsmvault.store.database import Database, Transaction
 
 WORLD_NAME = "default"
 GEOGRAPHY = "local"
-_INTENT = "world-intent"
 
 
 class _Intent(msgspec.Struct, frozen=True):
@@ -53,14 +55,32 @@ class _Intent(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class KnownWorld:
-    """The world of this installation, and the system key that it seals with."""
+    """A world of this installation. system: the key that it seals with. other_systems: its system keys in any other
+    state, the oldest first. older: its world keys of earlier generations, the first retired first.
+    """
 
     row: WorldRow
     system: SystemKeyRow
+    other_systems: tuple[SystemKeyRow, ...] = ()
+    older: tuple[OlderWorldKeyRow, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.row.name
 
     @property
     def ids(self) -> WorldIds:
-        return WorldIds(mac=self.row.mac_key_id, world=self.row.world_key_id or None, system=self.system.key_id)
+        """What its token must show. The export key and the attestation key belong to a world when both are made
+        (world_completion.py).
+        """
+        complete = self.row.attestation_certificate is not None
+        return WorldIds(
+            mac=self.row.mac_key_id,
+            world=self.row.world_key_id or None,
+            system=self.system.key_id,
+            export=self.row.export_key_id if complete else None,
+            attestation=self.row.attestation_key_id if complete else None,
+        )
 
     @property
     def selector(self) -> TokenSelector:
@@ -102,16 +122,30 @@ async def loaded_module(settings: Settings) -> AsyncIterator[Module]:
     await in_thread("hsm-finalize", module.finalize)
 
 
-async def known_world(database: Database) -> KnownWorld | None:
-    """None before the ceremony. Raises HsmRefusal when the database is half a world."""
+async def known_worlds(database: Database) -> tuple[KnownWorld, ...]:
+    """Every world, the default one first; none before the ceremony. Raises HsmRefusal when the database has half a
+    world.
+    """
     async with database.read() as tx:
-        row = await worlds.world(tx, WORLD_NAME)
-        system = await worlds.active_system_key(tx)
-    if row is None:
-        return None
-    if system is None:
-        raise HsmRefusal("The database has a security world without a system key; restore it from a backup.")
-    return KnownWorld(row, system)
+        rows = await worlds.worlds(tx)
+        found = [await _known(tx, row) for row in sorted(rows, key=lambda row: (row.name != WORLD_NAME, row.name))]
+    return tuple(found)
+
+
+async def known_world(database: Database, name: str = WORLD_NAME) -> KnownWorld | None:
+    """One of them; None before its ceremony. Raises HsmRefusal."""
+    return next((known for known in await known_worlds(database) if known.name == name), None)
+
+
+async def _known(tx: Transaction, row: WorldRow) -> KnownWorld:
+    keys = await worlds.system_keys_of(tx, row.id)
+    active = next((key for key in keys if key.state == ACTIVE), None)
+    if active is None:
+        raise HsmRefusal(
+            f"The database has a security world '{row.name}' without a system key; restore it from a backup."
+        )
+    others = tuple(key for key in keys if key is not active)
+    return KnownWorld(row, active, others, tuple(await worlds.older_world_keys(tx, row.id)))
 
 
 async def found_world(
@@ -124,23 +158,24 @@ async def found_world(
     pin: Pin,
     so_pin: Pin,
     make_token: bool,
+    name: str = WORLD_NAME,
 ) -> KnownWorld:
-    """Make the world of an installation that has none, and commit it. make_token: `hsmvault dev` initialises a token
+    """Make a world that the installation does not have, and commit it. make_token: `hsmvault dev` initialises a token
     of its own for it, with a new label each time, so that a token that a crash left half-made is never used; `init`
     completes what an earlier attempt began on the operator's token.
 
     Raises HsmRefusal: a PIN is refused (tried once), no such token, keys on it that this installation did not plan, or
     its files cannot be made durable.
     """
-    earlier = await _earlier_intent(database)
+    earlier = await _earlier_intent(database, name)
     if earlier is not None and await in_thread("ceremony", lambda: _is_done(module, earlier, pin)):
         intent = earlier
     else:
         label = f"hsmvault-{identifiers.random(4).hex()}" if make_token else settings.hsm.token_label
-        intent = await _commit_intent(database, identifiers, label, module.profile, earlier)
+        intent = await _commit_intent(database, name, identifiers, label, module.profile, earlier)
         await in_thread("ceremony", lambda: _hold(module, intent, pin=pin, so_pin=so_pin, make_token=make_token))
     await in_thread("ceremony", lambda: sync_token(settings, module.profile))
-    return await _commit_world(settings, database, clock, identifiers, intent)
+    return await _commit_world(settings, database, name, clock, identifiers, intent)
 
 
 def _is_done(module: Module, intent: _Intent, pin: Pin) -> bool:
@@ -157,16 +192,21 @@ def _hold(module: Module, intent: _Intent, *, pin: Pin, so_pin: Pin, make_token:
     assert made == intent.ids
 
 
-async def _earlier_intent(database: Database) -> _Intent | None:
+def _intent_of(name: str) -> str:
+    """The name of the fact in `meta`; the first world's was there before others had any."""
+    return "world-intent" if name == WORLD_NAME else f"world-intent:{name}"
+
+
+async def _earlier_intent(database: Database, name: str) -> _Intent | None:
     async with database.read() as tx:
-        text = await meta.get(tx, _INTENT)
+        text = await meta.get(tx, _intent_of(name))
     with suppress(msgspec.DecodeError):
         return None if text is None else msgspec.json.decode(text, type=_Intent)
     return None
 
 
 async def _commit_intent(
-    database: Database, identifiers: Identifiers, label: str, profile: Profile, earlier: _Intent | None
+    database: Database, name: str, identifiers: Identifiers, label: str, profile: Profile, earlier: _Intent | None
 ) -> _Intent:
     """Ids that an earlier attempt drew stay: a token may hold keys that have them."""
     earlier = earlier or _Intent("", "", "", "")
@@ -181,18 +221,18 @@ async def _commit_intent(
             f"The module profile '{profile.name}' has no AES-GCM, so that its token cannot hold the system key."
         )
     async with database.write() as tx:
-        await meta.put(tx, _INTENT, msgspec.json.encode(intent).decode())
+        await meta.put(tx, _intent_of(name), msgspec.json.encode(intent).decode())
     return intent
 
 
 async def _commit_world(
-    settings: Settings, database: Database, clock: Clock, identifiers: Identifiers, intent: _Intent
+    settings: Settings, database: Database, name: str, clock: Clock, identifiers: Identifiers, intent: _Intent
 ) -> KnownWorld:
     ids, now = intent.ids, int(clock.now())
     assert ids.system is not None
     row = WorldRow(
         id=identifiers.guid(),
-        name=WORLD_NAME,
+        name=name,
         geography=GEOGRAPHY,
         token_label=intent.token_label,
         world_key_id=ids.world or b"",

@@ -17,7 +17,7 @@ from hsmvault.cli.listeners import bind
 from hsmvault.cli.pins import made_pin
 from hsmvault.clock import SystemClock
 from hsmvault.config import Layout, Prepared, Settings, read_issuers
-from hsmvault.config.settings import Audit, Hsm, Login, Server, TrustedIssuer
+from hsmvault.config.settings import Attestation, Audit, Hsm, Login, Server, TrustedIssuer
 from hsmvault.errors import ConfigurationError
 from hsmvault.telemetry import configure_logs
 
@@ -87,6 +87,7 @@ def dev_settings(options: DevOptions) -> Settings:
         hsm=Hsm(pin_file=layout.pin, so_pin_file=layout.so_pin, softhsm_conf=layout.softhsm_conf),
         audit=Audit(directory=layout.audit),
         login=Login(enabled=True, managed_identities=True),
+        attestation=Attestation(development=True),
         issuers=_trusted(options),
     )
 

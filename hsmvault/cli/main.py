@@ -116,6 +116,30 @@ def _audit_verify(_: argparse.Namespace) -> int:
     return admin.verify_audit()
 
 
+def _attest_verify(options: argparse.Namespace) -> int:
+    from hsmvault.cli import attest
+
+    return attest.verify_file(options.file, options.certificate)
+
+
+def _attest_certificate(options: argparse.Namespace) -> int:
+    from hsmvault.cli import attest
+
+    return attest.print_certificate(options.data_dir, options.config, options.world)
+
+
+def _rotate_system_key(options: argparse.Namespace) -> int:
+    from hsmvault.cli import rotate
+
+    return rotate.rotate_system_key(options.config, options.data_dir, options.world, keep_old=options.keep_old)
+
+
+def _rotate_world_key(options: argparse.Namespace) -> int:
+    from hsmvault.cli import rotate
+
+    return rotate.rotate_world_key(options.config, options.data_dir, options.world)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hsmvault", description="A key service in front of an HSM that speaks the Azure Key Vault API."
@@ -160,10 +184,37 @@ def _parser() -> argparse.ArgumentParser:
     _add_data_dir(verify)
     verify.set_defaults(command=_audit_verify)
 
+    _add_rotations(commands)
+    _add_attest(commands.add_parser("attest", help="what an HSM says about a key"))
+
     worker = commands.add_parser("worker")  # without help: not listed, the supervisor's own
     worker.add_argument("line", type=int)
     worker.set_defaults(command=_worker)
     return parser
+
+
+def _add_rotations(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    system = commands.add_parser("rotate-system-key", help="seal everything under another system key, without a stop")
+    system.add_argument("--keep-old", action="store_true", help="do not destroy the old key when nothing needs it")
+    world = commands.add_parser("rotate-world-key", help="begin another generation of the world key, for new keys")
+    for one, command in ((system, _rotate_system_key), (world, _rotate_world_key)):
+        _add_data_dir(one)
+        one.add_argument("--config", type=Path, metavar="FILE", help="instead of --data-dir")
+        one.add_argument("--world", default="default", metavar="NAME", help="security world (default)")
+        one.set_defaults(command=command)
+
+
+def _add_attest(attest: argparse.ArgumentParser) -> None:
+    commands = attest.add_subparsers(metavar="COMMAND", required=True)
+    verify = commands.add_parser("verify", help="check the attestation of a key (exit code 0, 1 or 2)")
+    verify.add_argument("file", type=Path, metavar="FILE", help="JSON of the key with its attestation; - for stdin")
+    verify.add_argument("--certificate", type=Path, metavar="PEM", help="of the world's attestation key, trusted")
+    verify.set_defaults(command=_attest_verify)
+    certificate = commands.add_parser("certificate", help="print the certificate of a world's attestation key")
+    _add_data_dir(certificate)
+    certificate.add_argument("--config", type=Path, metavar="FILE", help="instead of --data-dir")
+    certificate.add_argument("--world", default="default", metavar="NAME", help="security world (default)")
+    certificate.set_defaults(command=_attest_certificate)
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from hsmvault.config.lines import Place
-from hsmvault.config.settings import Settings, TrustedIssuer
+from hsmvault.config.settings import AttestationAuthority, Settings, TrustedIssuer
 
 
 class Broken(NamedTuple):
@@ -31,6 +31,11 @@ def missing_for_serve(settings: Settings) -> list[str]:
         missing.append(
             "login.enabled: outside `hsmvault dev` the embedded issuer has no tenants yet, and there is no way to make "
             "one; leave it off and name your issuers under [[issuers]]"
+        )
+    if settings.attestation.development:
+        missing.append(
+            "attestation.development: the development attestation authority vouches for anybody and is for "
+            "`hsmvault dev` alone; leave it off and name your authorities under [[attestation_authorities]]"
         )
     return missing
 
@@ -69,15 +74,30 @@ def _issuers(settings: Settings) -> Iterator[Broken]:
             yield Broken(place, "give either tenant (a fixed GUID) or tenant_claim (the claim that names it)")
         if not any((issuer.audiences.vault, issuer.audiences.managedhsm, issuer.audiences.management)):
             yield Broken((*place, "audiences"), "no plane has an audience, so that no token would be accepted")
-        yield from _addresses(issuer, place)
+        yield from _addresses(issuer, place, (("jwks_uri", issuer.jwks_uri), ("authorization", issuer.authorization)))
         for iss in issuer.issuers:
             if iss in seen:
                 yield Broken((*place, "issuer"), f"'{iss}' stands in another [[issuers]] table too")
             seen.add(iss)
 
 
-def _addresses(issuer: TrustedIssuer, place: Place) -> Iterator[Broken]:
-    for key, address in (("jwks_uri", issuer.jwks_uri), ("authorization", issuer.authorization)):
+def _authorities(settings: Settings) -> Iterator[Broken]:
+    seen: set[str] = set()
+    for index, authority in enumerate(settings.attestation_authorities):
+        place: Place = ("attestation_authorities", index)
+        if (authority.jwks_file is None) == (not authority.jwks_uri):
+            yield Broken(place, "the key set comes from one place: give either jwks_file or jwks_uri")
+        yield from _addresses(authority, place, (("jwks_uri", authority.jwks_uri),))
+        name = authority.issuer.removesuffix("/")
+        if name in seen:
+            yield Broken((*place, "issuer"), f"'{name}' stands in another [[attestation_authorities]] table too")
+        seen.add(name)
+
+
+def _addresses(
+    issuer: TrustedIssuer | AttestationAuthority, place: Place, addresses: tuple[tuple[str, str], ...]
+) -> Iterator[Broken]:
+    for key, address in addresses:
         if not address:
             continue
         try:
@@ -106,4 +126,4 @@ def _names(settings: Settings) -> Iterator[Broken]:
             yield Broken(("containers", index, "access_policies"), 'they have no effect under authorization = "rbac"')
 
 
-_RULES: tuple[Callable[[Settings], Iterator[Broken]], ...] = (_ports, _pairs, _issuers, _names)
+_RULES: tuple[Callable[[Settings], Iterator[Broken]], ...] = (_ports, _pairs, _issuers, _authorities, _names)

@@ -142,6 +142,20 @@ class TrustedIssuer(Table, frozen=True, kw_only=True):
         return (self.issuer,) if isinstance(self.issuer, str) else self.issuer
 
 
+class Attestation(Table, frozen=True, kw_only=True):
+    development: bool = False
+
+
+class AttestationAuthority(Table, frozen=True, kw_only=True):
+    """One issuer of environment assertions. Exactly one of jwks_file and jwks_uri."""
+
+    issuer: Text
+    jwks_file: Path | None = None
+    jwks_uri: str = ""
+    ca_file: Path | None = None
+    algorithms: Annotated[tuple[Algorithm, ...], Meta(min_length=1)] = ("RS256",)
+
+
 class ApiVersions(Table, frozen=True, kw_only=True):
     newer: Literal["serve", "refuse"] = "serve"
 
@@ -218,6 +232,8 @@ class Settings(Table, frozen=True, kw_only=True):
     audit: Audit = Audit()
     login: Login = Login()
     issuers: tuple[TrustedIssuer, ...] = ()
+    attestation: Attestation = Attestation()
+    attestation_authorities: tuple[AttestationAuthority, ...] = ()
     api_versions: ApiVersions = ApiVersions()
     custody: Custody = Custody()
     network: Network = Network()

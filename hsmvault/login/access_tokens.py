@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from hsmvault.clock import Clock, Identifiers
-from hsmvault.login.certificates import RS256, base64url
+from hsmvault.custody.self_signed import RS256
+from hsmvault.login.certificates import base64url
 from hsmvault.login.realms import token_issuer
 from hsmvault.login.signing_keys import SigningKeys
 from hsmvault.model.principals import Principal

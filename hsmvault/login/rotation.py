@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.protocols import Custodian, HeldKey
+from hsmvault.custody.self_signed import self_signed
 from hsmvault.errors import Unavailable
-from hsmvault.login.certificates import self_signed, thumbprint_sha1
+from hsmvault.login.certificates import thumbprint_sha1
 from hsmvault.login.settings import LoginSettings
 from hsmvault.login.signing_keys import binding_of, binding_of_row, held_of_row
 from hsmvault.model.algorithms import KeySpec

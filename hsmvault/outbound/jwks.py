@@ -7,12 +7,15 @@ hour, so that a withdrawn key does not stay for ever; keys that were read stay w
 import asyncio
 import logging
 import ssl
+from base64 import b64decode
 from pathlib import Path
 
 import aiohttp
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.x509 import load_der_x509_certificate
 
 from hsmvault.clock import Clock
 from hsmvault.errors import ConfigurationError
@@ -40,20 +43,28 @@ def parse_key_set(content: bytes) -> dict[str, PublicKey]:
     for member in members:
         if not isinstance(member, dict) or member.get("use", "sig") != "sig" or not isinstance(member.get("kid"), str):
             continue
-        public = {
-            name: member[name] for name in ("kty", "n", "e", "crv", "x", "y") if isinstance(member.get(name), str)
-        }
-        if public.get("kty") not in ("RSA", "EC"):
-            continue
-        try:
-            key = jwt.PyJWK(public, algorithm="RS256" if public["kty"] == "RSA" else None).key
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError):
-            continue
+        key = _key_of(member)
         if isinstance(key, RSAPublicKey) and key.key_size < _SHORTEST_RSA_BITS:
             continue
         if isinstance(key, RSAPublicKey | EllipticCurvePublicKey):
             keys[member["kid"]] = key
     return keys
+
+
+def _key_of(member: dict[str, object]) -> object:
+    """The key that a member of the set holds, or None. Some authorities (Microsoft Azure Attestation) write no `n` and
+    `e` but a certificate alone; the set as a whole is what is trusted, so that its chain means nothing here.
+    """
+    public = {name: member[name] for name in ("kty", "n", "e", "crv", "x", "y") if isinstance(member.get(name), str)}
+    if public.get("kty") not in ("RSA", "EC"):
+        return None
+    chain = member.get("x5c")
+    try:
+        if len(public) == 1 and isinstance(chain, list) and chain and isinstance(chain[0], str):
+            return load_der_x509_certificate(b64decode(chain[0], validate=True)).public_key()
+        return jwt.PyJWK(public, algorithm="RS256" if public["kty"] == "RSA" else None).key
+    except (jwt.PyJWTError, UnsupportedAlgorithm, ValueError, TypeError, KeyError):
+        return None
 
 
 class FileKeySet:

@@ -138,6 +138,7 @@ class Metrics:
         self.changes_age = self.gauge(
             "hsmvault_changes_age_seconds", "Seconds since the last look at other nodes' changes"
         )
+        self.jobs = self.counter("hsmvault_jobs", "Runs of background jobs", "job", "outcome")
         self._answered: dict[tuple[str, int], tuple[Count, Latency]] = {}
 
     def answered(self, operation: str, status: int, seconds: float) -> None:

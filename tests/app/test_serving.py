@@ -21,6 +21,7 @@ class Parts:
     def __init__(self, **faults: Step) -> None:
         self.ended: list[str] = []
         self._faults = faults
+        self._stopping = asyncio.Event()
 
     def part(self, name: str) -> Any:
         async def end(*_: object) -> None:
@@ -37,16 +38,22 @@ class Parts:
             audit=self.part("audit"),
             database=self.part("database"),
             lanes=(self.part("lane"),),
-            tokens=(self.part("token"),),
+            worlds=SimpleNamespace(reload=self.part("worlds"), tokens=(self.part("token"),)),
+            jobs=SimpleNamespace(stop=self._stopping.set),
         )
         return cast(Worker, parts)
 
+    async def jobs(self) -> None:
+        await self._stopping.wait()
+        await self.part("jobs").close()
+
     async def stop(self, background: "asyncio.Task[None] | None" = None) -> None:
         running = [cast(Listener, self.part(name)) for name in ("main", "identity")]
-        await serving._stop(self.worker(), running, background or asyncio.create_task(_for_ever()), 0.0)
+        background, jobs = background or asyncio.create_task(_for_ever()), asyncio.create_task(self.jobs())
+        await serving._stop(self.worker(), running, background, jobs, 0.0)
 
 
-ORDER = ["main", "identity", "audit", "feed", "reload", "database", "lane", "token"]
+ORDER = ["jobs", "main", "identity", "audit", "feed", "reload", "worlds", "database", "lane", "token"]
 
 
 async def _for_ever() -> None:
@@ -95,4 +102,4 @@ async def test_background_work_that_died_does_not_stop_the_end(caplog: pytest.Lo
 async def test_the_end_fits_into_the_time_that_the_supervisor_gives() -> None:
     from hsmvault.cli.supervisor import _LAST_SECONDS
 
-    assert serving._CLOSING_SECONDS < _LAST_SECONDS
+    assert 2 * serving._JOBS_SECONDS < serving._CLOSING_SECONDS < _LAST_SECONDS

@@ -95,7 +95,7 @@ async def test_a_ceremony_that_a_crash_interrupted_is_completed_with_the_same_id
             raise Crash
         made += 1
 
-    real_world_key, real_generate = ceremony._make_world_key, ceremony._generate
+    real_world_key, real_generate = ceremony.make_world_key, ceremony.generate
 
     def world_key(*arguments: object) -> pkcs11.Object:
         stop()
@@ -109,8 +109,8 @@ async def test_a_ceremony_that_a_crash_interrupted_is_completed_with_the_same_id
         stop()
 
     with monkeypatch.context() as patch:
-        patch.setattr(ceremony, "_make_world_key", world_key)
-        patch.setattr(ceremony, "_generate", generate)
+        patch.setattr(ceremony, "make_world_key", world_key)
+        patch.setattr(ceremony, "generate", generate)
         patch.setattr(worlds, "sync_token", sync)
         with pytest.raises(Crash):
             await found(soft_token, database, module)
@@ -132,7 +132,7 @@ async def test_a_refusal_in_the_middle_is_completed_too(
         raise pkcs11.DeviceMemory
 
     with monkeypatch.context() as patch:
-        patch.setattr(ceremony, "_generate", full)
+        patch.setattr(ceremony, "generate", full)
         with pytest.raises(HsmRefusal, match="refuses a step"):
             await found(soft_token, database, module)
     before = ids_on(module)

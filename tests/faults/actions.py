@@ -9,10 +9,14 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from pkcs11 import Attribute
 
+from hsmvault.clock import SystemClock
 from hsmvault.custody.admission import PrivateJwk
 from hsmvault.errors import NotFound
 from hsmvault.model.algorithms import Curve, Family, KeySpec
-from hsmvault.resources.keys import ImportedKey, KeySettings
+from hsmvault.model.keys import KeyVersion
+from hsmvault.resources.imported_keys import ImportedKey
+from hsmvault.resources.key_rotation import KeyRotation
+from hsmvault.resources.key_settings import KeySettings
 from hsmvault.store import keys as store
 from tests.faults.parts import VAULT, Parts
 
@@ -64,6 +68,18 @@ async def recover(parts: Parts, setup: Setup) -> None:
 
 async def purge(parts: Parts, setup: Setup) -> None:
     await parts.keys.purge(VAULT, NAME)
+
+
+async def rotate(parts: Parts, setup: Setup) -> None:
+    await KeyRotation(parts.database, parts.keys, SystemClock()).rotate(VAULT, NAME)
+
+
+async def purge_when_due(parts: Parts, setup: Setup) -> None:
+    assert await parts.keys.purge_when_due(VAULT, NAME, 2**40, _nothing_to_record)
+
+
+async def _nothing_to_record(_: KeyVersion) -> None:
+    return
 
 
 async def restore(parts: Parts, setup: Setup) -> None:
@@ -120,6 +136,8 @@ CASES = {
     "recover": Case(_deleted, recover),
     "purge": Case(_deleted, purge),
     "restore": Case(back_up, restore),
+    "rotate": Case(_two_versions, rotate),
+    "purge when due": Case(_deleted, purge_when_due),
 }
 
 

@@ -15,7 +15,7 @@ from hsmvault.custody.protocols import CustodyClass
 from hsmvault.custody.resident import ResidentCustodian
 from hsmvault.custody.sealing import Sealer
 from hsmvault.custody.soft import SoftCustodian
-from hsmvault.custody.world import World
+from hsmvault.custody.world import TokenSystemKey, World
 from hsmvault.hsm.token import Token
 from hsmvault.hsm.world_keys import WorldIds
 from hsmvault.lanes import Lane
@@ -29,6 +29,7 @@ from hsmvault.store import containers
 from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.data_keys import DataKeys
 from hsmvault.store.database import Database
+from tests.rows import have_system_key
 from tests.softhsm import SoftToken
 
 Fault = Callable[[str], None]
@@ -69,16 +70,19 @@ async def opened(folder: Path, ids: WorldIds, hard: str, fault: Fault) -> AsyncI
     async with database.write() as tx:
         if await containers.by_id(tx, VAULT.id) is None:
             await containers.insert(tx, VAULT)
+    assert ids.system is not None
+    await have_system_key(database, ids.system.hex(), world_id=VAULT.world_id)
     with SoftToken(folder, ids).loaded() as module:
         async with SoftToken(folder, ids).started(module) as token:
             world = World([token], identifiers)
             lanes: list[Lane[None]] = [Lane(name, None, limit=64) for name in ("soft", "generation", "checks")]
-            sealer = Sealer(KeyRing(world), DataKeys(database), clock, identifiers)
+            ring = KeyRing(TokenSystemKey(world, ids.system))
+            sealer = Sealer(ring, DataKeys(database), clock, identifiers)
             soft = SoftCustodian(sealer, clock, work=lanes[0], generation=lanes[1], fault=fault)
             intents = Intents(database, "node", clock)
             wrapped = WrappedCustodian(world, identifiers, fault=fault)
             resident = ResidentCustodian(world, identifiers, intents, fault=fault)
-            await reconcile(database, resident, intents)
+            await reconcile(database, [resident], intents)
             both = {CustodyClass.WRAPPED: wrapped, CustodyClass.RESIDENT: resident}
             custodians = Custodians(soft, {VAULT.world_id: WorldCustody(CustodyClass(hard), both)})
             cache = KeyCache(database, custodians)
@@ -89,8 +93,10 @@ async def opened(folder: Path, ids: WorldIds, hard: str, fault: Fault) -> AsyncI
                 database,
                 token,
                 Keys(database, custodians, cache, lanes[2], clock, identifiers, intents),
-                KeyOperations(cache, clock, lanes[2]),
-                KeyBackups(database, custodians, KeyRing(world), {VAULT.world_id: "local"}, clock, identifiers),
+                KeyOperations(cache, clock, lanes[2], identifiers),
+                KeyBackups(
+                    database, custodians, {VAULT.world_id: sealer}, {VAULT.world_id: "local"}, clock, identifiers
+                ),
                 resident,
             )
             database.fault = None

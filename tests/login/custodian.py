@@ -9,9 +9,17 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hsmvault.custody.protocols import Binding, CustodyClass, HeldKey, PrivateKeyMaterial
+from hsmvault.custody.protocols import (
+    PLAIN,
+    Attestation,
+    Binding,
+    CustodyClass,
+    HeldKey,
+    PrivateKeyMaterial,
+    Terms,
+)
 from hsmvault.errors import Unavailable
-from hsmvault.model.algorithms import EncryptionAlgorithm, KeySpec, SignatureAlgorithm
+from hsmvault.model.algorithms import Curve, EncryptionAlgorithm, Family, Hash, KeySpec, SignatureAlgorithm
 
 
 @dataclass
@@ -31,7 +39,12 @@ class MemoryHandle:
         self.owner.signatures += 1
         return key.sign(digest, PKCS1v15(), Prehashed(SHA256()))
 
-    async def decrypt(self, algorithm: EncryptionAlgorithm, ciphertext: bytes) -> bytes:
+    async def encrypt(self, algorithm: EncryptionAlgorithm, plaintext: bytes, iv: bytes, aad: bytes) -> bytes:
+        raise NotImplementedError
+
+    async def decrypt(
+        self, algorithm: EncryptionAlgorithm, ciphertext: bytes, iv: bytes = b"", aad: bytes = b""
+    ) -> bytes:
         raise NotImplementedError
 
     def release(self) -> None:
@@ -50,7 +63,8 @@ class MemoryCustodian:
     signatures: int = 0
     _numbers: count = field(default_factory=count)
 
-    async def generate(self, spec: KeySpec, binding: Binding) -> HeldKey:
+    async def generate(self, spec: KeySpec, binding: Binding, terms: Terms = PLAIN) -> HeldKey:
+        assert terms == PLAIN
         assert spec == KeySpec.rsa(2048)
         if self.is_out:
             raise Unavailable("The HSM is not available.")
@@ -61,7 +75,19 @@ class MemoryCustodian:
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
         return HeldKey(self.custody, spec, public, reference)
 
-    async def admit(self, material: PrivateKeyMaterial, binding: Binding) -> HeldKey:
+    async def admit(self, material: PrivateKeyMaterial, binding: Binding, terms: Terms = PLAIN) -> HeldKey:
+        raise NotImplementedError
+
+    async def admit_wrapped(
+        self,
+        exchange: HeldKey,
+        exchange_binding: Binding,
+        family: Family,
+        curve: Curve | None,
+        wrapped: bytes,
+        binding: Binding,
+        terms: Terms = PLAIN,
+    ) -> HeldKey:
         raise NotImplementedError
 
     def open(self, held: HeldKey, binding: Binding) -> MemoryHandle:
@@ -71,6 +97,12 @@ class MemoryCustodian:
         raise NotImplementedError
 
     async def unpack(self, spec: KeySpec, public: bytes, packed: bytes, source: Binding, target: Binding) -> HeldKey:
+        raise NotImplementedError
+
+    async def export(self, held: HeldKey, binding: Binding, recipient: bytes, oaep: Hash) -> bytes:
+        raise NotImplementedError
+
+    async def attest(self, held: HeldKey, binding: Binding) -> Attestation:
         raise NotImplementedError
 
     async def destroy(self, held: HeldKey, binding: Binding) -> None:

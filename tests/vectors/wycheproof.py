@@ -25,6 +25,20 @@ SIGNATURE_FILE = "rsa_pkcs1_sign.json"
 SIGNATURE_NAMES = {"SHA-256": "RS256", "SHA-384": "RS384", "SHA-512": "RS512"}
 
 
+AES_FILES = {"aes_gcm.json": "GCM", "aes_cbc_pad.json": "CBCPAD", "aes_wrap.json": "KW"}
+
+
+@dataclass(frozen=True, slots=True)
+class AesCase:
+    """ciphertext: with the tag behind it. message: None when the ciphertext must be refused."""
+
+    name: str
+    ciphertext: bytes
+    iv: bytes
+    aad: bytes
+    message: bytes | None
+
+
 @dataclass(frozen=True, slots=True)
 class Decryption:
     """message: None when the ciphertext must be refused."""
@@ -48,6 +62,25 @@ def decryptions(file: str) -> Iterator[tuple[PrivateKeyMaterial, list[Decryption
             message = bytes.fromhex(test["msg"]) if good else None
             cases.append(Decryption(f"{test['tcId']} {test['comment']}", bytes.fromhex(test["ct"]), message))
         yield material_from_jwk(private_jwk(group["jwk"])), cases
+
+
+def aes(file: str) -> Iterator[tuple[bytes, str, list[AesCase]]]:
+    """Key, our name of the algorithm, and ciphertexts. Those of key wrap that are called acceptable hold 8 bytes, which
+    RFC 3394 does not wrap: refused.
+    """
+    for group in groups(file):
+        key = bytes.fromhex(group["key"])
+        cases = [
+            AesCase(
+                f"{test['tcId']} {test['comment']}",
+                bytes.fromhex(test["ct"] + test.get("tag", "")),
+                bytes.fromhex(test.get("iv", "")),
+                bytes.fromhex(test.get("aad", "")),
+                bytes.fromhex(test["msg"]) if test["result"] == "valid" else None,
+            )
+            for test in group["tests"]
+        ]
+        yield key, f"A{8 * len(key)}{AES_FILES[file]}", cases
 
 
 def signatures() -> Iterator[tuple[PrivateKeyMaterial, str, list[Signature]]]:

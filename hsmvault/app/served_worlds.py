@@ -1,0 +1,170 @@
+"""The security worlds that a worker serves, each with its token, custodians, system keys and sealer.
+
+Rotations are done by commands in processes of their own. A worker hears of them through the feed of changes, reads the
+rows anew, and uses the keys of the new generation from then on; nothing needs a restart.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from hsmvault.app.observation import show_cache, show_tokens
+from hsmvault.app.reloading import Reload
+from hsmvault.app.worlds import WORLD_NAME, KnownWorld, known_worlds
+from hsmvault.clock import Clock, Identifiers
+from hsmvault.config import Settings
+from hsmvault.custody.attestation import Attestor
+from hsmvault.custody.custodians import WorldCustody
+from hsmvault.custody.hard import WrappedCustodian
+from hsmvault.custody.intents import Intents
+from hsmvault.custody.keyring import KeyRing
+from hsmvault.custody.loaded import LoadedKeys
+from hsmvault.custody.protocols import Custodian, CustodyClass, SystemKey
+from hsmvault.custody.resident import ResidentCustodian
+from hsmvault.custody.sealing import CacheLimits, Sealer
+from hsmvault.custody.world import TokenSystemKey, World
+from hsmvault.hsm.module import Module
+from hsmvault.hsm.pin import Pin
+from hsmvault.hsm.token import Token
+from hsmvault.model.worlds import ACTIVE, RETIRED
+from hsmvault.store.changes import ChangeFeed
+from hsmvault.store.data_keys import DataKeys
+from hsmvault.store.database import Database
+from hsmvault.telemetry.metrics import Metrics
+
+LOG = logging.getLogger("hsmvault.worker")
+
+
+@dataclass(frozen=True, slots=True)
+class ServedWorld:
+    """One world at work. sealer: seals and opens under the system keys of this world and no other."""
+
+    id: str
+    name: str
+    geography: str
+    token: Token
+    world: World
+    ring: KeyRing
+    sealer: Sealer
+    custody: WorldCustody
+
+    def follow(self, known: KnownWorld) -> None:
+        """Use the keys that the rows name now; the opposite order would look for a key before its id is known."""
+        self.token.adopt(known.ids)
+        self.ring.replace(*system_keys(self.world, known))
+
+
+@dataclass(frozen=True, slots=True)
+class ServedWorlds:
+    """all: the default one first. The mappings are by the id of the world."""
+
+    all: tuple[ServedWorld, ...]
+    reload: Reload
+
+    @property
+    def default(self) -> ServedWorld:
+        """Serves the vaults; its sealer everything that is sealed in software, and skip tokens."""
+        return self.all[0]
+
+    @property
+    def custody(self) -> Mapping[str, WorldCustody]:
+        return {one.id: one.custody for one in self.all}
+
+    @property
+    def worlds(self) -> Mapping[str, World]:
+        """For a MAC, or for random bytes of the token."""
+        return {one.id: one.world for one in self.all}
+
+    @property
+    def sealers(self) -> Mapping[str, Sealer]:
+        return {one.id: one.sealer for one in self.all}
+
+    @property
+    def rings(self) -> Mapping[str, KeyRing]:
+        return {one.id: one.ring for one in self.all}
+
+    @property
+    def geographies(self) -> Mapping[str, str]:
+        return {one.id: one.geography for one in self.all}
+
+    @property
+    def tokens(self) -> tuple[Token, ...]:
+        return tuple(one.token for one in self.all)
+
+
+def system_keys(world: World, known: KnownWorld) -> tuple[SystemKey, list[SystemKey]]:
+    """The one that seals, and those that only open: for a KeyRing."""
+    older = [TokenSystemKey(world, key.key_id) for key in known.other_systems if key.state in (ACTIVE, RETIRED)]
+    return TokenSystemKey(world, known.system.key_id), [*older]
+
+
+@dataclass(frozen=True, slots=True)
+class WorldParts:
+    """What the worlds of a worker are made with."""
+
+    settings: Settings
+    database: Database
+    feed: ChangeFeed
+    intents: Intents
+    clock: Clock
+    identifiers: Identifiers
+    metrics: Metrics
+
+
+async def start_worlds(
+    parts: WorldParts,
+    known: Sequence[KnownWorld],
+    module: Module,
+    pin: Pin,
+    limits: CacheLimits,
+    *,
+    on_fatal: Callable[[str], None],
+    may_be_down: bool,
+) -> ServedWorlds:
+    """Log in to the token of every world, one after the other. known: the default one first. Raises HsmRefusal."""
+    by_id: dict[str, ServedWorld] = {}
+    reading = asyncio.Lock()
+
+    async def read_again() -> None:
+        async with reading:  # what was read first is used first
+            for found in await known_worlds(parts.database):
+                if (served := by_id.get(found.row.id)) is not None:
+                    served.follow(found)
+
+    for one in known:
+        token = await Token.start(module, one.selector, pin, one.ids, on_fatal=on_fatal, may_be_down=may_be_down)
+        world = World([token], parts.identifiers)
+        ring = KeyRing(*system_keys(world, one), reload=read_again)
+        sealer = Sealer(ring, DataKeys(parts.database), parts.clock, parts.identifiers, limits)
+        custody = _custody(parts, one, world)
+        by_id[one.row.id] = ServedWorld(one.row.id, one.name, one.row.geography, token, world, ring, sealer, custody)
+    show_tokens(parts.metrics, {one.name: one.token for one in by_id.values()})
+    reload = Reload("security worlds", read_again)
+    for kind in ("world", "system-key"):
+        parts.feed.subscribe(kind, lambda _, __: reload.ask())
+    parts.feed.subscribe_all(reload.ask)
+    return ServedWorlds(tuple(by_id.values()), reload)
+
+
+def _custody(parts: WorldParts, known: KnownWorld, world: World) -> WorldCustody:
+    offered = world.tokens[0].profile.custody
+    attestor = Attestor(known.row.attestation_certificate or b"", parts.clock)
+    custodians: dict[CustodyClass, Custodian] = {}
+    if "wrapped" in offered and known.row.world_key_id:
+        wrapped = WrappedCustodian(world, parts.identifiers, attestor=attestor)
+        custodians[CustodyClass.WRAPPED] = wrapped
+        _show_loaded(parts.metrics, "wrapped", known, wrapped.loaded)
+    if "resident" in offered:
+        resident = ResidentCustodian(world, parts.identifiers, parts.intents, attestor=attestor)
+        custodians[CustodyClass.RESIDENT] = resident
+        _show_loaded(parts.metrics, "resident", known, resident.loaded)
+    return WorldCustody(CustodyClass(parts.settings.custody.hard), custodians)
+
+
+def _show_loaded(metrics: Metrics, name: str, known: KnownWorld, of_tokens: tuple[LoadedKeys, ...]) -> None:
+    """The caches of other worlds than the default one carry the name of theirs."""
+    (loaded,) = of_tokens  # a world has one token so far
+    shown = name if known.name == WORLD_NAME else f"{name}:{known.name}"
+    show_cache(metrics, shown, loaded.counters)
+    metrics.cache_evictions.child(shown).read = lambda: loaded.counters.evictions

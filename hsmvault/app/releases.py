@@ -71,6 +71,6 @@ def make_releases(
     assertions = EnvironmentAssertions(authorities, clock)
     return Releases(
         KeyRelease(keys, custodians, assertions, signers),
-        KeySecureWrap(keys, assertions, clock, random),
+        KeySecureWrap(keys, custodians, assertions, clock, random),
         development,
     )

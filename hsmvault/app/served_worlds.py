@@ -159,7 +159,7 @@ def _custody(parts: WorldParts, known: KnownWorld, world: World) -> WorldCustody
         resident = ResidentCustodian(world, parts.identifiers, parts.intents, attestor=attestor)
         custodians[CustodyClass.RESIDENT] = resident
         _show_loaded(parts.metrics, "resident", known, resident.loaded)
-    return WorldCustody(CustodyClass(parts.settings.custody.hard), custodians)
+    return WorldCustody(CustodyClass(parts.settings.custody.hard), custodians, world.mac)
 
 
 def _show_loaded(metrics: Metrics, name: str, known: KnownWorld, of_tokens: tuple[LoadedKeys, ...]) -> None:

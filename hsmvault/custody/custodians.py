@@ -1,19 +1,23 @@
 """Which custodian makes a container's keys, and which one holds a stored key."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from hsmvault.custody.protocols import Custodian, CustodyClass
 from hsmvault.errors import Unavailable
 from hsmvault.model.containers import Container
 
+Mac = Callable[[str, bytes], Awaitable[bytes]]
+"""Purpose and message to 32 bytes, made in the HSM: World.mac."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorldCustody:
-    """The hard custodians of one security world. default: the class of new keys."""
+    """The hard custodians of one security world. default: the class of new keys. mac: of the same world."""
 
     default: CustodyClass
     custodians: Mapping[CustodyClass, Custodian]
+    mac: Mac
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,10 @@ class Custodians:
                 "The HSM is not available.", detail=f"world {container.world_id} has no {custody} custodian"
             )
         return custodian
+
+    async def mac(self, container: Container, purpose: str, message: bytes) -> bytes:
+        """Under the MAC key of the container's world, 32 bytes. Raises Unavailable, Throttled."""
+        return await self._world(container).mac(purpose, message)
 
     def _world(self, container: Container) -> WorldCustody:
         world = self.worlds.get(container.world_id)

@@ -14,7 +14,7 @@ Source: "Azure Key Vault secure key release policy grammar". Where it is silent:
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from typing import Any
@@ -35,11 +35,14 @@ Scalar = str | int | float | bool
 
 @dataclass(frozen=True, slots=True)
 class ReleasePolicy:
-    """data: the JSON text as the caller gave it, UTF-8. immutable: once true, neither it nor data changes any more."""
+    """data: the JSON text as the caller gave it, UTF-8. immutable: once true, neither it nor data changes any more.
+    mac: 32 bytes that bind it to its key version (resources/policy_binding.py); empty until it is kept.
+    """
 
     data: bytes
     content_type: str = CONTENT_TYPE
     immutable: bool = False
+    mac: bytes = field(default=b"", compare=False, repr=False)
 
 
 class Operator(Enum):

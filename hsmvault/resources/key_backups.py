@@ -6,6 +6,7 @@ independent.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.custody.backup import BackupScope, open_backup, seal_backup
@@ -19,6 +20,7 @@ from hsmvault.resources import key_backup_bodies as bodies
 from hsmvault.resources import key_schedule, refusals
 from hsmvault.resources.key_backup_bodies import BackupBody, VersionBody
 from hsmvault.resources.key_cache import binding_of, held_by
+from hsmvault.resources.policy_binding import bound, check_bound
 from hsmvault.store import keys as store
 from hsmvault.store.database import Conflicted, Database
 
@@ -91,6 +93,7 @@ class KeyBackups:
 
     async def _pack(self, container: Container, row: KeyVersion) -> VersionBody:
         custodian = self._custodians.holding(container, row.custody)
+        await check_bound(self._custodians, container, row)
         packed = await custodian.pack(held_by(row), binding_of(container.id, row.name, row.version))
         return bodies.body_of(row, packed)
 
@@ -103,7 +106,9 @@ class KeyBackups:
             binding_of(backup.container_id, backup.name, version.version),
             binding_of(container.id, backup.name, version.version),
         )
-        return bodies.row_of(version, container.id, backup.name, held.reference)
+        row = bodies.row_of(version, container.id, backup.name, held.reference)
+        policy = await bound(self._custodians, container, row.name, row.version, row.release_policy)
+        return replace(row, release_policy=policy)
 
     def _sealer(self, container: Container) -> Sealer:
         sealer = self._sealers.get(container.world_id)

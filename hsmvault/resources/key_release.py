@@ -27,6 +27,7 @@ from hsmvault.resources import refusals
 from hsmvault.resources.environment_assertions import EnvironmentAssertion, EnvironmentAssertions
 from hsmvault.resources.key_cache import KeyCache, binding_of, held_by
 from hsmvault.resources.key_state import check_enabled
+from hsmvault.resources.policy_binding import check_bound
 
 DEFAULT_ENCRYPTION = "CKM_RSA_AES_KEY_WRAP"
 ENCRYPTIONS: Mapping[str, Hash] = {
@@ -104,6 +105,7 @@ class KeyRelease:
         assertion = await verified(self._assertions, request.target)
         row = (await self._keys.find(container, name, version)).row  # the authority's keys may have taken seconds
         _check_releasable(row)
+        await check_bound(self._custodians, container, row)
         check_accepted(row, assertion)
         signer = self._signers.get(container.world_id)
         if signer is None:

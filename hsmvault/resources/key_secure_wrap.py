@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from hsmvault.clock import Clock
+from hsmvault.custody.custodians import Custodians
 from hsmvault.errors import CiphertextRefused
 from hsmvault.model.algorithms import (
     ENCRYPTION_ALGORITHMS,
@@ -28,6 +29,7 @@ from hsmvault.resources.environment_assertions import EnvironmentAssertions
 from hsmvault.resources.key_cache import KeyCache
 from hsmvault.resources.key_release import check_accepted, verified
 from hsmvault.resources.key_state import check_usable
+from hsmvault.resources.policy_binding import check_bound
 
 Random = Callable[[Container, int], Awaitable[bytes]]
 """So many bytes from the HSM of a container's security world."""
@@ -63,8 +65,16 @@ class SecurelyWrapped:
 
 
 class KeySecureWrap:
-    def __init__(self, keys: KeyCache, assertions: EnvironmentAssertions, clock: Clock, random: Random) -> None:
+    def __init__(
+        self,
+        keys: KeyCache,
+        custodians: Custodians,
+        assertions: EnvironmentAssertions,
+        clock: Clock,
+        random: Random,
+    ) -> None:
         self._keys = keys
+        self._custodians = custodians
         self._assertions = assertions
         self._clock = clock
         self._random = random
@@ -95,6 +105,7 @@ class KeySecureWrap:
         assertion = await verified(self._assertions, target)
         key = await self._keys.find(container, name, version)  # the authority's keys may have taken seconds
         self._check_unwraps(algorithm, key.row)
+        await check_bound(self._custodians, container, key.row)
         check_accepted(key.row, assertion)
         if len(wrapped) != _wrapped_bytes(algorithm, key.row):
             raise CiphertextRefused(detail="the length is not that of a wrapped AES-256 key")

@@ -6,7 +6,7 @@ classes of custody that keep something elsewhere, undone when the row does not c
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.custody.custodians import Custodians
@@ -15,7 +15,7 @@ from hsmvault.custody.protocols import Custodian, HeldKey, PrivateKeyMaterial
 from hsmvault.custody.public import PublicKey, RsaMembers
 from hsmvault.errors import RequestError
 from hsmvault.lanes import Lane
-from hsmvault.model.algorithms import DEFAULT_KEY_OPERATIONS, Family, KeySpec
+from hsmvault.model.algorithms import Family, KeySpec, default_key_operations
 from hsmvault.model.containers import Container
 from hsmvault.model.keys import NO_TAGS, KeyName, KeyVersion
 from hsmvault.model.operations import Kind
@@ -24,6 +24,7 @@ from hsmvault.resources.imported_keys import ImportedKey, WrappedKey, admitted_e
 from hsmvault.resources.key_cache import KeyCache, binding_of, held_by
 from hsmvault.resources.key_settings import EXCHANGE, KeySettings, changed_by, terms_of, terms_of_new
 from hsmvault.resources.key_state import check_usable
+from hsmvault.resources.policy_binding import bound, check_bound
 from hsmvault.store import keys as store
 from hsmvault.store.database import Conflicted, Database, Transaction
 
@@ -126,11 +127,20 @@ class Keys:
         refusals.check_key_class(container, hardware=like.hardware)
         custodian = self._custodians.for_new(container, hardware=like.hardware)
         await self._check_name(container, like.name)
+        await check_bound(self._custodians, container, like)
         version = self._identifiers.version()
+        policy = await bound(self._custodians, container, like.name, version, like.release_policy)
+
+        async def decided(tx: Transaction, at_name: KeyName | None, now: int) -> KeySettings:
+            settings = await decide(tx, at_name, now)
+            if settings.release_policy != policy:
+                raise refusals.changed_meanwhile(Kind.KEYS, like.name)
+            return replace(settings, release_policy=policy)
+
         binding = binding_of(container.id, like.name, version)
         held = await custodian.generate(like.spec, binding, terms_of(like))
         return await self._commit_new(
-            container, like.name, version, held, decide, custodian, modulus=b"", record=record
+            container, like.name, version, held, decided, custodian, modulus=b"", record=record
         )
 
     async def get(self, container: Container, name: str, version: str | None) -> KeyVersion:
@@ -148,6 +158,15 @@ class Keys:
 
     async def update(self, container: Container, name: str, version: str | None, settings: KeySettings) -> KeyVersion:
         """Change what settings say, leave the rest. Raises NotFound, BadRequest, Conflict."""
+        if settings.release_policy is not None:
+            async with self._database.read() as tx:
+                row = await store.version(tx, container.id, name.lower(), version)
+            if row is None:
+                raise refusals.not_found(Kind.KEYS, name, version)
+            await check_bound(self._custodians, container, row)  # one that was changed has lost its say on changes
+            changed_by(row, settings, int(self._clock.now()))
+            version = row.version
+            settings = await self._with_bound_policy(container, name, version, settings)
         async with self._database.write() as tx:
             at_name = await store.name(tx, container.id, name.lower())
             row = await store.version(tx, container.id, name.lower(), version)
@@ -254,6 +273,8 @@ class Keys:
     ) -> KeyVersion:
         now = int(self._clock.now())
         try:
+            if isinstance(settings, KeySettings):
+                settings = await self._with_bound_policy(container, name, version, settings)
             async with self._database.write() as tx:
                 at_name = await store.name(tx, container.id, name.lower())
                 _check_takes_version(container, at_name)
@@ -269,7 +290,7 @@ class Keys:
                     public=held.public,
                     reference=held.reference,
                     public_members=_public_members(held.public, modulus),
-                    operations=settings.operations or DEFAULT_KEY_OPERATIONS[held.spec.family],
+                    operations=settings.operations or default_key_operations(held.spec),
                     created=now,
                     updated=now,
                     enabled=settings.enabled is not False,
@@ -294,6 +315,12 @@ class Keys:
                 raise refusals.changed_meanwhile(Kind.KEYS, name) from error
             raise
         return row
+
+    async def _with_bound_policy(
+        self, container: Container, name: str, version: str, settings: KeySettings
+    ) -> KeySettings:
+        policy = await bound(self._custodians, container, name, version, settings.release_policy)
+        return replace(settings, release_policy=policy)
 
     async def _destroy(
         self, custodian: Custodian, held: HeldKey, container: Container, name: str, version: str

@@ -11,7 +11,7 @@ from hsmvault.custody.custodians import Custodians, WorldCustody
 from hsmvault.custody.hard import WrappedCustodian
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.keyring import KeyRing
-from hsmvault.custody.protocols import CustodyClass
+from hsmvault.custody.protocols import Custodian, CustodyClass
 from hsmvault.custody.resident import ResidentCustodian
 from hsmvault.custody.sealing import Sealer
 from hsmvault.custody.soft import SoftCustodian
@@ -83,8 +83,8 @@ async def opened(folder: Path, ids: WorldIds, hard: str, fault: Fault) -> AsyncI
             wrapped = WrappedCustodian(world, identifiers, fault=fault)
             resident = ResidentCustodian(world, identifiers, intents, fault=fault)
             await reconcile(database, [resident], intents)
-            both = {CustodyClass.WRAPPED: wrapped, CustodyClass.RESIDENT: resident}
-            custodians = Custodians(soft, {VAULT.world_id: WorldCustody(CustodyClass(hard), both)})
+            both: dict[CustodyClass, Custodian] = {CustodyClass.WRAPPED: wrapped, CustodyClass.RESIDENT: resident}
+            custodians = Custodians(soft, {VAULT.world_id: WorldCustody(CustodyClass(hard), both, world.mac)})
             cache = KeyCache(database, custodians)
             feed = ChangeFeed(database)
             feed.subscribe("key", cache.forget)

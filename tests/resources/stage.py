@@ -98,6 +98,7 @@ async def stage(token: SoftToken, path: Path, default: CustodyClass = CustodyCla
                 CustodyClass.WRAPPED: WrappedCustodian(world, identifiers),
                 CustodyClass.RESIDENT: ResidentCustodian(world, identifiers, intents),
             },
+            world.mac,
         )
         custodians = Custodians(soft, {WORLD_ID: hard})
         cache = KeyCache(database, custodians)

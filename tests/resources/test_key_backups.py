@@ -29,6 +29,7 @@ from hsmvault.model.worlds import ACTIVE, SystemKeyRow, WorldRow
 from hsmvault.resources import key_backup_bodies as bodies
 from hsmvault.resources.key_backups import KeyBackups
 from hsmvault.resources.key_cache import binding_of, held_by
+from hsmvault.resources.policy_binding import bound, check_bound
 from hsmvault.store import containers, worlds
 from hsmvault.store import keys as store
 from hsmvault.store.data_keys import DataKeys
@@ -95,7 +96,8 @@ class Rig:
             held = await self.custodian(container, custody).generate(
                 spec, binding_of(container.id, "Key", version), terms
             )
-            rows.append(self.row(container, held, version, sequence, sequence == versions, release))
+            kept = await bound(self.custodians, container, "Key", version, release)
+            rows.append(self.row(container, held, version, sequence, sequence == versions, kept))
         at_name = KeyName(container.id, "Key", rows[-1].version, versions + 1, 5, 1, rotation_policy=policy)
         async with self.database.write() as tx:
             await store.restore(tx, at_name, rows)
@@ -167,7 +169,7 @@ async def rig_in(folder: Path, soft_token: SoftToken) -> AsyncIterator[Rig]:
             await containers.insert(tx, container)
     soft = SoftCustodian(sealers["world-1"], clock, work=lanes[0], generation=lanes[1], world_id="world-1")
     async with attesting(soft_token) as hard:
-        wrapped = WorldCustody(CustodyClass.WRAPPED, {CustodyClass.WRAPPED: hard.wrapped})
+        wrapped = WorldCustody(CustodyClass.WRAPPED, {CustodyClass.WRAPPED: hard.wrapped}, hard.wrapped.world.mac)
         custodians = Custodians(soft, dict.fromkeys(sealers, wrapped))
         geographies = dict.fromkeys(sealers, "local")
         yield Rig(
@@ -204,6 +206,7 @@ async def test_every_version_comes_back_with_its_attributes_and_both_policies(ri
     assert (at_name.rotation_policy, at_name.created, at_name.next_sequence) == (ROTATION, 5, 4)
     for row in restored:
         await rig.works(SOUTH, row)
+        await check_bound(rig.custodians, SOUTH, row)
     with pytest.raises(Conflict):
         await rig.backups.restore(SOUTH, blob, "https://south")
 

@@ -22,6 +22,7 @@ from hsmvault.model.keys import KeyVersion
 from hsmvault.model.release_policies import ReleasePolicy
 from hsmvault.resources.key_release import KeyRelease, Released, ReleaseRequest
 from hsmvault.resources.key_settings import KeySettings
+from hsmvault.resources.policy_binding import bound
 from tests.resources.attesting import POLICY, Attesting, environment
 from tests.resources.stage import POOL, VAULT, WORLD_ID, Stage, stage
 from tests.softhsm import SoftToken, softhsm_for_module, softhsm_template
@@ -213,7 +214,8 @@ async def test_a_key_that_is_not_exportable_is_not_released(play: Play) -> None:
 async def test_a_row_cannot_make_a_key_exportable(play: Play) -> None:
     """Whoever can write to the database can set the flag; the material was not made so."""
     row = await play.make(KeySpec.ec(Curve.P256), KeySettings())
-    forged = replace(row, exportable=True, release_policy=ReleasePolicy(POLICY))
+    policy = await bound(play.stage.custodians, VAULT, row.name, row.version, ReleasePolicy(POLICY))
+    forged = replace(row, exportable=True, release_policy=policy)
 
     class Forging:
         async def find(self, *_: object) -> Any:

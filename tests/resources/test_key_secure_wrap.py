@@ -38,7 +38,7 @@ class Play:
         self.stage = on
         self.attesting = Attesting(clock=on.clock)
         self.drawn: list[bytes] = []
-        self.secure = KeySecureWrap(on.cache, self.attesting.assertions, on.clock, self.random)
+        self.secure = KeySecureWrap(on.cache, on.custodians, self.attesting.assertions, on.clock, self.random)
 
     async def random(self, container: Container, length: int) -> bytes:
         assert container == POOL

@@ -9,7 +9,7 @@ as the vaults. The clock stands still until a test moves it.
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import Any
 
 from hsmvault.audit.log import AuditLog
 from hsmvault.clock import RandomIdentifiers
-from hsmvault.custody.custodians import Custodians
+from hsmvault.custody.custodians import Custodians, WorldCustody
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.keyring import KeyRing
 from hsmvault.custody.sealing import Sealer
@@ -250,21 +250,25 @@ async def serving(
     versions: ApiVersions | None = None,
     proxies: TrustedProxies = TrustedProxies(),  # noqa: B008  # frozen
     tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
+    more: Iterable[Container] = (),
+    hard: WorldCustody | None = None,
 ) -> AsyncIterator[Service]:
-    """path: an empty database with its schema. tls: contexts of the server and of the client."""
+    """path: an empty database with its schema. tls: contexts of the server and of the client. more: containers beside
+    VAULTS and POOLS. hard: who holds HSM-backed keys; without, nobody does."""
     service, identifiers = Service(), RandomIdentifiers()
     database = await Database.open(f"sqlite:///{path}", clock=service.clock)
     async with database.write() as tx:
         await worlds.insert_world(tx, WorldRow(VAULT.world_id, "default", "local", "token", b"", b"m", "wrapped", 0))
         await worlds.insert_system_key(tx, SystemKeyRow(SYSTEM_KEY, VAULT.world_id, b"s", ACTIVE, 0))
-        for container in (*VAULTS.values(), *POOLS.values()):
+        for container in (*VAULTS.values(), *POOLS.values(), *more):
             await containers.insert(tx, container)
     lanes: list[Lane[None]] = [Lane(name, None, limit=100) for name in ("soft", "generation", "checks", "verification")]
     audit = AuditLog(audit_directory, "0", service.clock)
     service.audit_path = audit_directory / "audit-0-000001.jsonl"
     ring = KeyRing(SoftwareSystemKey(SYSTEM_KEY))
     sealer = Sealer(ring, DataKeys(database), service.clock, identifiers)
-    custodians = Custodians(SoftCustodian(sealer, service.clock, work=lanes[0], generation=lanes[1]), {})
+    worlds_served = {} if hard is None else {VAULT.world_id: hard}
+    custodians = Custodians(SoftCustodian(sealer, service.clock, work=lanes[0], generation=lanes[1]), worlds_served)
     intents = Intents(database, "test", service.clock)
     cache = KeyCache(database, custodians)
     feed = ChangeFeed(database)
@@ -277,7 +281,7 @@ async def serving(
         KeyUses(KeyOperations(cache, service.clock, lanes[3], identifiers)),
         KeyRotations(KeyRotation(database, keys, service.clock)),
         KeyReleases(
-            KeyRelease(cache, custodians, assertions, {}), KeySecureWrap(cache, assertions, service.clock, _random)
+            KeyRelease(cache, custodians, assertions, {}), KeySecureWrap(cache, custodians, assertions, service.clock, _random)
         ),
         HsmAnswers(KeyAttestations(cache, custodians), _random),
     )

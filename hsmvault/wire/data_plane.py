@@ -8,7 +8,7 @@ from typing import Protocol
 from aiohttp.web import BaseRequest
 
 from hsmvault.clock import Clock
-from hsmvault.errors import MethodNotAllowed, NotBuilt, NotFound, RequestError, Unauthorized
+from hsmvault.errors import BadRequest, MethodNotAllowed, NotBuilt, NotFound, RequestError, Unauthorized
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.network import Address
 from hsmvault.model.principals import Caller
@@ -121,7 +121,7 @@ class DataPlane:
             authorization=_authorization(request),
             client_address=client,
             url=destination.origin + path[:1024],
-            api_version="",
+            api_version=_asked_version(request),
             user_agent=_printable(request.headers.get("User-Agent", "")[:512]),
             client_request_id=headers.get("x-ms-client-request-id", ""),
         )
@@ -148,7 +148,6 @@ class DataPlane:
         self, request: BaseRequest, destination: Destination, call: Call, match: Match | None, path: str
     ) -> WireAnswer:
         query = parse_query(request.raw_path.partition("?")[2])  # as it came: decoded once, by us
-        call.api_version = query.get("api-version", "")[:64]
         served_as = self._versions.check(call.api_version)
         if match is None:
             if self._router.methods(path):
@@ -182,6 +181,14 @@ def _authorization(request: BaseRequest) -> str | None:
     """Two headers, or one of another kind, are no token at all: the challenge is the answer."""
     given = request.headers.getall("Authorization", [])
     return given[0] if len(given) == 1 else None
+
+
+def _asked_version(request: BaseRequest) -> str:
+    """For the record, whoever asks; a query that cannot be read is refused later."""
+    try:
+        return parse_query(request.raw_path.partition("?")[2]).get("api-version", "")[:64]
+    except BadRequest:
+        return ""
 
 
 def _printable(text: str) -> str:

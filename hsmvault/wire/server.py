@@ -69,6 +69,13 @@ class _Connection(RequestHandler):
         """A request runs, or has come and not begun."""
         return self._request_in_progress or bool(self._messages)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """aiohttp calls this for every body that was read, with a look of its parser for what it may have held back;
+        nothing was held back unless reading was paused.
+        """
+        if self._reading_paused or self._buffer_paused:
+            super().resume_reading(resume_parser)
+
     def data_received(self, data: bytes) -> None:
         if self._close and self._request_in_progress:
             # aiohttp drops what comes after close(), and with it the rest of a body that a running request waits for.

@@ -281,7 +281,8 @@ async def serving(
         KeyUses(KeyOperations(cache, service.clock, lanes[3], identifiers)),
         KeyRotations(KeyRotation(database, keys, service.clock)),
         KeyReleases(
-            KeyRelease(cache, custodians, assertions, {}), KeySecureWrap(cache, custodians, assertions, service.clock, _random)
+            KeyRelease(cache, custodians, assertions, {}),
+            KeySecureWrap(cache, custodians, assertions, service.clock, _random),
         ),
         HsmAnswers(KeyAttestations(cache, custodians), _random),
     )

@@ -1,4 +1,5 @@
-"""Every operation of the table, with each kind of wrong caller: generated, so that none is forgotten."""
+"""Every operation of vaults that is not one on keys, with each kind of wrong caller: generated from the table, so that
+none is forgotten. The operations on keys are in tests/refusals."""
 
 from typing import Any
 
@@ -9,8 +10,7 @@ from hsmvault.model.operations import OPERATIONS, Kind, Operation
 from tests.pipeline.world import LOGIN, MANAGEMENT, OBJECT_ID, OTHER_TENANT, RESOURCE, TENANT, rsa_key
 from tests.wire.service import Answer, Service
 
-FOR_VAULTS = [row for row in OPERATIONS if ContainerKind.VAULT in row.served_by]
-FOR_KEYS = [row for row in FOR_VAULTS if row.kind is Kind.KEYS]
+FOR_VAULTS = [row for row in OPERATIONS if ContainerKind.VAULT in row.served_by and row.kind is not Kind.KEYS]
 VERSION = "0" * 32
 NEWEST = "?api-version=2026-04-01"
 CHALLENGE = f'Bearer authorization="{LOGIN}/{TENANT}", resource="{RESOURCE}"'
@@ -88,32 +88,17 @@ async def test_without_a_role_every_operation_is_refused_before_its_body_is_read
 
 
 async def test_without_a_permission_every_operation_is_refused_by_the_access_policies(service: Service) -> None:
-    rows = [row for row in FOR_VAULTS if row.permissions != ("get",) or row.kind is not Kind.KEYS]
-    found = await answers(service, rows, host="policies.vault.localhost:8443")
+    found = await answers(service, FOR_VAULTS, host="policies.vault.localhost:8443")
     assert summary(found) == {(403, "Forbidden", "ForbiddenByPolicy")}
-    for row in rows:
+    for row in FOR_VAULTS:
         assert f"does not have {row.kind.value} {row.permissions[0]} permission on" in found[row.name].message
         assert f"oid={OBJECT_ID}" in found[row.name].message
 
 
-async def test_what_exists_and_what_does_not_look_alike_to_who_may_not(service: Service) -> None:
-    await service.create_ec("here", "dev")
-    service.assignments.assignments.clear()
-    service.clock.move(1)
-    for row in FOR_KEYS:
-        pair = [
-            await service.ask(row.method, target(row, name) + NEWEST, {}, host="empty.vault.localhost:8443")
-            for name in ("here", "gone")
-        ]
-        assert pair[0].status == pair[1].status == 403
-        assert pair[0].message.replace("/here'", "/gone'") == pair[1].message
-
-
 async def test_what_is_not_built_yet_says_so_only_to_who_may(service: Service) -> None:
-    rows = [row for row in FOR_VAULTS if row.kind is not Kind.KEYS]
-    found = await answers(service, rows)
+    found = await answers(service, FOR_VAULTS)
     assert summary(found) == {(501, "NotImplemented", None)}
-    for row in rows:
+    for row in FOR_VAULTS:
         assert found[row.name].message == f"The operation {row.name} is not served yet."
 
 

@@ -1,4 +1,5 @@
-"""The data plane of pools: every operation with each kind of wrong caller, and the form of its answers."""
+"""The data plane of pools: the operations of its administration with each kind of wrong caller, and the form of its
+answers. The operations on keys are in tests/refusals."""
 
 import re
 from typing import Any
@@ -30,7 +31,7 @@ def target(row: Operation, scope: str = "") -> str:
 
 
 async def answers(
-    service: Service, rows: list[Operation] = FOR_POOLS, pool: str = "devhsm", query: str = NEWEST, **more: Any
+    service: Service, rows: list[Operation] = ADMINISTRATION, pool: str = "devhsm", query: str = NEWEST, **more: Any
 ) -> dict[str, Answer]:
     """By the operation's name. The body is one that no operation takes: nobody may get so far as to read it."""
     return {
@@ -95,7 +96,7 @@ async def test_from_a_blocked_address_every_operation_is_refused_by_the_firewall
 
 async def test_without_a_role_every_operation_is_refused_before_its_body_is_read(service: Service) -> None:
     found = await answers(service, pool="emptyhsm")
-    for row in FOR_POOLS:
+    for row in ADMINISTRATION:
         answer = found[row.name]
         assert (answer.status, answer.code, answer.inner) == (403, "AccessDenied", None)
         on_key = "{name}" in row.path and row.path.startswith(("/keys/", "/deletedkeys/"))
@@ -104,7 +105,7 @@ async def test_without_a_role_every_operation_is_refused_before_its_body_is_read
             without_activity(answer)
             == f"Not authorized to access Microsoft.KeyVault/managedHsm/{row.pool_action} on {scope}"
         )
-    assert [record["operationName"] for record in service.records()] == [row.audit_name for row in FOR_POOLS]
+    assert [record["operationName"] for record in service.records()] == [row.audit_name for row in ADMINISTRATION]
     assert {record["properties"]["httpStatusCode"] for record in service.records()} == {403}
 
 
@@ -124,10 +125,9 @@ async def test_what_is_not_built_yet_says_so_only_to_who_may(service: Service) -
 
 
 async def test_an_operation_is_not_part_of_versions_before_it_came(service: Service) -> None:
-    for row in FOR_POOLS:
-        if row.since != "2015-06-01":
-            answer = await service.ask(row.method, target(row) + "?api-version=2015-06-01", {}, host=host("devhsm"))
-            assert (answer.status, answer.code) == (404, "NotFound")
+    for row in ADMINISTRATION:
+        answer = await service.ask(row.method, target(row) + "?api-version=2015-06-01", {}, host=host("devhsm"))
+        assert (answer.status, answer.code) == (404, "NotFound")
 
 
 # the form of answers

@@ -52,15 +52,6 @@ def test_versions_are_ordered_and_previews_stand_at_their_date() -> None:
     assert is_since("2026-05-01-preview", "2026-04-01")
 
 
-async def test_a_call_without_or_with_an_unknown_version_is_refused(service: Service) -> None:
-    for query in ("?", "?api-version=", "?x=1"):
-        answer = await service.ask("GET", "/keys" + query)
-        assert (answer.status, answer.code, answer.message) == (400, "BadParameter", "api-version must be specified")
-    answer = await service.ask("GET", "/keys?api-version=7.9")
-    assert (answer.status, answer.code) == (400, "BadParameter")
-    assert answer.message.startswith("The specified version (7.9) is not recognized.")
-
-
 async def test_newer_versions_can_be_refused(start: Start) -> None:
     async with start(versions=ApiVersions(serve_newer=False)) as service:
         assert (await service.ask("GET", "/keys?api-version=2099-01-01")).status == 400

@@ -1,0 +1,212 @@
+"""Every refusal as the reference publishes it: status, code, inner code, text.
+
+Source: the error tables of the Azure Key Vault documentation and recorded answers. Where nothing is published the
+text is what docs/divergences.md says, or None: then the status and the code alone are promised.
+"""
+
+from dataclasses import dataclass
+
+CALLER = "appid={application};oid={oid};iss={iss}"
+HELP = "For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid="
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """message: as in a vault; None where none is promised. in_pools: where managed HSM has words of its own."""
+
+    status: int
+    code: str
+    message: str | None
+    inner: str | None = None
+    in_pools: str | None = None
+
+
+# who calls
+
+NO_TOKEN = Refusal(401, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token.")
+EXPIRED = Refusal(401, "Unauthorized", "AKV10040: The token has expired.", in_pools="Token has expired")
+EARLY = Refusal(401, "Unauthorized", "AKV10041: Token not yet valid.", in_pools="Token not yet valid")
+BAD_SIGNATURE = Refusal(401, "Unauthorized", "AKV10044: The token's signature is not valid.")
+NOT_A_TOKEN = Refusal(401, "Unauthorized", "AKV10042: The bearer token is not a JSON web token in compact form.")
+NO_EXPIRY = Refusal(401, "Unauthorized", "AKV10049: The token's claim 'exp' is missing or not a number.")
+NO_PRINCIPAL = Refusal(
+    401, "Unauthorized", "AKV10048: The principal or the credential behind the token is no longer valid."
+)
+
+
+def wrong_audience(expected: str, found: str) -> Refusal:
+    return Refusal(
+        401,
+        "Unauthorized",
+        f"AKV10022: Invalid audience. Expected {expected}, found: {found}.",
+        in_pools=f"Found token with aud={found}, but expected aud={expected}",
+    )
+
+
+def wrong_issuer(expected: list[str], found: str) -> Refusal:
+    listed = ", ".join(expected)
+    return Refusal(401, "Unauthorized", f"AKV10032: Invalid issuer. Expected one of {listed}, found {found}.")
+
+
+def unknown_key(token: str) -> Refusal:
+    """token: whose header names a key that the issuer has not published."""
+    return Refusal(
+        401,
+        "Unauthorized",
+        "AKV10046: Unable to resolve the key used for signature validation. "
+        f"EncodedJwtHeader: '{token.partition('.')[0]}'.",
+    )
+
+
+# from where, and what for
+
+
+def firewall(address: str, caller: str, container: str) -> Refusal:
+    """container: name and location, as in 'name;location=place'."""
+    return Refusal(
+        403,
+        "Forbidden",
+        "Client address is not authorized and caller is not a trusted service.\r\n"
+        f"Client address: {address}\r\nCaller: {caller}\r\nVault: {container}",
+        "ForbiddenByFirewall",
+    )
+
+
+def no_public_access(caller: str, container: str) -> Refusal:
+    return Refusal(
+        403,
+        "Forbidden",
+        "Public network access is disabled and request is not from a trusted service nor via an approved private "
+        f"link.\r\nCaller: {caller}\r\nVault: {container}",
+        "ForbiddenByConnection",
+    )
+
+
+def no_policy(caller: str, permission: str, container: str) -> Refusal:
+    return Refusal(
+        403,
+        "Forbidden",
+        f"The user, group or application '{caller}' does not have keys {permission} permission on key vault "
+        f"'{container}'. {HELP}2125287",
+        "ForbiddenByPolicy",
+    )
+
+
+def no_role(caller: str, action: str, resource: str, container: str) -> Refusal:
+    """action: without its prefix. resource: in lower case."""
+    return Refusal(
+        403,
+        "Forbidden",
+        "\r\n".join(
+            (
+                "Caller is not authorized to perform action on resource.",
+                "If role assignments, deny assignments or role definitions were changed recently, please observe "
+                "propagation time.",
+                f"Caller: {caller}",
+                f"Action: 'Microsoft.KeyVault/vaults/{action}'",
+                f"Resource: '{resource}'",
+                "Assignment: (not found)",
+                "DenyAssignmentId: null",
+                "DecisionReason: 'DeniedWithNoValidRBAC' ",
+                f"Vault: {container}",
+                "",
+            )
+        ),
+        "ForbiddenByRbac",
+    )
+
+
+def no_local_role(action: str, scope: str) -> Refusal:
+    """Pools alone. action: without its prefix."""
+    return Refusal(403, "AccessDenied", f"Not authorized to access Microsoft.KeyVault/managedHsm/{action} on {scope}")
+
+
+# the request
+
+
+def property_invalid(name: str) -> Refusal:
+    """name: empty when the member is missing, and for one of a wrong type, about which nothing is published."""
+    return Refusal(400, "BadParameter", f"Property {name} has invalid value\r\n")
+
+
+NOT_JSON = Refusal(400, "BadParameter", "The request body is not valid JSON.")
+NO_API_VERSION = Refusal(400, "BadParameter", "api-version must be specified")
+NO_ROUTE = Refusal(404, "NotFound", "The requested resource does not exist.")
+NO_METHOD = Refusal(405, "MethodNotAllowed", "The HTTP method is not allowed for this resource.")
+BAD_IDENTIFIER = Refusal(400, "Invalidkeyidentifier", "Invalid key identifier")
+
+
+def unknown_api_version(found: str, newest: str) -> Refusal:
+    return Refusal(
+        400,
+        "BadParameter",
+        f"The specified version ({found}) is not recognized. Consider using the latest supported version ({newest}).",
+    )
+
+
+def not_in_api_version(version: str) -> Refusal:
+    return Refusal(404, "NotFound", f"The operation is not part of api-version {version}.")
+
+
+def invalid_name(name: str) -> Refusal:
+    """In a vault; a pool says BAD_IDENTIFIER."""
+    return Refusal(400, "BadParameter", f"The request URI contains an invalid name: {name}")
+
+
+# the key
+
+
+def not_found(name: str, version: str = "") -> Refusal:
+    shown = f"{name}/{version}" if version else name
+    return Refusal(
+        404,
+        "KeyNotFound",
+        f"A key with (name/id) {shown} was not found in this key vault. If you recently deleted this key you may be "
+        f"able to recover it using the correct recovery command. {HELP}2125182",
+    )
+
+
+def deleted_not_found(name: str) -> Refusal:
+    return Refusal(404, "KeyNotFound", f"Deleted Key not found: {name}")
+
+
+def name_is_deleted(name: str) -> Refusal:
+    return Refusal(
+        409,
+        "Conflict",
+        f"Key {name} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, "
+        "the key can only be recovered or purged.",
+        "ObjectIsDeletedButRecoverable",
+    )
+
+
+def restore_conflict(kid: str) -> Refusal:
+    return Refusal(409, "Conflict", f"Conflict while restoring key {kid} - key already exists or concurrent access")
+
+
+def purge_protected(container: str) -> Refusal:
+    return Refusal(
+        403,
+        "Forbidden",
+        'Operation "purge" is not allowed because purge protection is enabled for this vault. Key Vault service will '
+        f"automatically purge it after the retention period has passed.\r\nVault: {container}",
+    )
+
+
+def not_permitted(operation: str) -> Refusal:
+    """operation: as in key_ops, here and below."""
+    return Refusal(403, "Forbidden", f"Operation {operation} is not permitted on this key.", "KeyOperationForbidden")
+
+
+def disabled(operation: str) -> Refusal:
+    return Refusal(403, "Forbidden", f"Operation {operation} is not allowed on a disabled key.", "KeyDisabled")
+
+
+def not_yet_valid(operation: str) -> Refusal:
+    return Refusal(
+        403, "Forbidden", f"Operation {operation} is not allowed on a key that is not yet valid.", "KeyNotYetValid"
+    )
+
+
+def expired(operation: str) -> Refusal:
+    return Refusal(403, "Forbidden", f"Operation {operation} is not allowed on an expired key.", "KeyExpired")

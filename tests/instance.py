@@ -90,7 +90,7 @@ def running(data_dir: Path, *, workers: int = 2, options: Sequence[str] = ()) ->
     """Start an instance on this data directory, wait until it is ready, and stop it at the end."""
     for _ in range(5):
         port = free_ports()
-        process, log = _launch(data_dir, port, workers, options)
+        process, log = launch(data_dir, port, workers, options)
         try:
             if not _wait_ready(process, data_dir):
                 if process.returncode == _PORT_TAKEN:
@@ -177,7 +177,10 @@ def names_resolved() -> Iterator[None]:
         yield
 
 
-def _launch(data_dir: Path, port: int, workers: int, options: Sequence[str]) -> "tuple[subprocess.Popen[bytes], Path]":
+def launch(
+    data_dir: Path, port: int, workers: int, options: Sequence[str] = ()
+) -> "tuple[subprocess.Popen[bytes], Path]":
+    """The process, in a group of its own, and its log; nothing is waited for."""
     log = data_dir.with_name(f"{data_dir.name}.log")
     command = [sys.executable, "-m", "hsmvault", "dev", "--data-dir", str(data_dir), "--port", str(port)]
     command += ["--workers", str(workers), "--no-hosts", *options]

@@ -51,6 +51,8 @@ class SoftToken:
     user_pin: Pin = USER_PIN
     so_pin: Pin = SO_PIN
     module_path: str = MODULE_PATH
+    lock: Path | None = None
+    """Of the processes that have the module, where there are several."""
 
     @property
     def configuration(self) -> Path:
@@ -72,7 +74,7 @@ class SoftToken:
     def loaded(self) -> Iterator[Module]:
         """The module in this process, finalized afterwards."""
         self.configure()
-        module = load_module(self.module_path, self.profile)
+        module = load_module(self.module_path, self.profile, self.lock)
         try:
             yield module
         finally:

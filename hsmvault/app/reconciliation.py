@@ -19,7 +19,7 @@ from hsmvault.custody.protocols import CustodyClass
 from hsmvault.custody.reference import decode_resident
 from hsmvault.custody.resident import ResidentCustodian
 from hsmvault.errors import ConfigurationError, RequestError
-from hsmvault.store import keys, login_keys
+from hsmvault.store import keys, login_keys, worlds
 from hsmvault.store.database import Database
 
 LOG = logging.getLogger("hsmvault.reconciliation")
@@ -59,6 +59,12 @@ async def claimed_objects(database: Database) -> set[bytes]:
     return {decode_resident(reference).token_id for reference in references}
 
 
+async def attestation_keys(database: Database) -> set[bytes]:
+    """CKA_IDs of private keys that no row of a key names, and that belong to a world: made, or planned."""
+    async with database.read() as tx:
+        return {row.attestation_key_id for row in await worlds.worlds(tx) if row.attestation_key_id is not None}
+
+
 async def is_needed(settings: Settings, database: Database, intents: Intents) -> bool:
     """Whether this installation has anything to do with resident keys; without, no token is asked."""
     if settings.custody.hard == CustodyClass.RESIDENT.value or await intents.left_over():
@@ -73,6 +79,7 @@ async def reconcile(database: Database, custodians: Sequence[ResidentCustodian],
     """
     try:
         claimed = await claimed_objects(database)
+        of_worlds = await attestation_keys(database)
         there = [set(await custodian.objects()) for custodian in custodians]
         for intent in await intents.left_over():
             object_id = bytes.fromhex(intent.id)
@@ -88,7 +95,7 @@ async def reconcile(database: Database, custodians: Sequence[ResidentCustodian],
         LOG.error("the token could not be compared with the database: %s", error.detail or error)
         return
     present = {object_id for ids in found_now for object_id in ids}
-    if unplanned := sorted(one.hex() for one in present - claimed):
+    if unplanned := sorted(one.hex() for one in present - claimed - of_worlds):
         LOG.warning("%d keys in the token have no row; they are left alone", len(unplanned), extra={"ids": unplanned})
     if missing := sorted(one.hex() for one in claimed - present):
         LOG.error("the token does not show the objects of %d keys", len(missing), extra={"ids": missing})

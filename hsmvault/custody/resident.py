@@ -5,14 +5,15 @@ No backup: pack is refused. An intent is committed before an object is made, and
 (app/reconciliation.py). Objects that nobody planned are only reported, and nobody destroys them by guess.
 
 Creating token objects and searching exclude each other in this process: SoftHSM 2.6.1 fails now and then when both
-run at once, and leaves an orphan (softhsm/SoftHSMv2#573). So that no search, and no first signature, waits for an RSA
-key to be found, a key is generated as a session object and then moved into the token, which takes as long as writing.
+run at once, and leaves an orphan (softhsm/SoftHSMv2#573). Among processes one writes at a time, and looks first
+(hsm/token_objects.py). So that no search, no first signature and no other process waits for an RSA key to be found, a
+key is generated as a session object and then moved into the token, which takes as long as writing.
 """
 
 import logging
 import threading
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import msgspec
@@ -34,11 +35,11 @@ from hsmvault.custody.protocols import (
     Terms,
 )
 from hsmvault.custody.reference import FORMAT, Origin, ResidentReference, decode_resident
-from hsmvault.custody.steps import Steps, cache_name, destroy_quietly, translated, unusable
-from hsmvault.custody.terms import EXCHANGE_ONLY, check_terms, prove_use
+from hsmvault.custody.steps import Steps, cache_name, cache_names, destroy_quietly, translated, unusable
+from hsmvault.custody.terms import check_terms, prove_use, require_use
 from hsmvault.custody.token_key import TokenKey
 from hsmvault.custody.world import World, same_mac, world_mac
-from hsmvault.errors import BadRequest, CiphertextRefused
+from hsmvault.errors import BadRequest, CiphertextRefused, Unavailable
 from hsmvault.hsm import objects, token_objects
 from hsmvault.hsm.objects import Stay
 from hsmvault.hsm.pairwise import PairwiseFailed
@@ -87,9 +88,9 @@ class ResidentCustodian:
 
         def job(work: WorkSession) -> HeldKey:
             pair = self._step("generate", lambda: objects.generate_pair(work, spec, draft))
-            with self._creating:
+            with self._writing(work):
                 private = self._step("move", lambda: objects.move_to_token(work, pair.private, spec, stay))
-            return self._keep(work, private, stay, spec, pair.public, binding, Origin.GENERATED)
+            return self._keep(work, private, stay, spec, pair.public, binding, Origin.GENERATED, terms)
 
         return await self._made(translated(self.token.make, job), stay)
 
@@ -112,13 +113,13 @@ class ResidentCustodian:
                     prove_use(work, trial, spec, public, terms)
                 finally:
                     destroy_quietly(trial)
-                with self._creating:
+                with self._writing(work):
                     private = self._step(
                         "admit", lambda: objects.unwrap_private(work, key, wrapped, spec, stay, public)
                     )
             finally:
                 self._step("destroy transport", lambda: destroy_quietly(key))
-            return self._keep(work, private, stay, spec, public, binding, Origin.IMPORTED)
+            return self._keep(work, private, stay, spec, public, binding, Origin.IMPORTED, terms)
 
         try:
             return await self._made(translated(self.token.make_of, job), stay)
@@ -149,11 +150,11 @@ class ResidentCustodian:
                 trial = byok.unwrap_target(side, self._step, ephemeral, parcel, Stay(exchange=terms.exchange))
                 spec, public = trial.spec, trial.public
                 prove_use(side, trial.private, spec, public, terms)
-                with self._creating:
+                with self._writing(side):
                     private = self._step(
                         "admit", lambda: objects.unwrap_private(side, ephemeral, parcel.target, spec, stay, public)
                     )
-                return self._keep(side, private, stay, spec, public, binding, Origin.IMPORTED_WRAPPED)
+                return self._keep(side, private, stay, spec, public, binding, Origin.IMPORTED_WRAPPED, terms)
 
         return await self._made(byok.admitted(self.token.make_of, job), stay)
 
@@ -161,15 +162,15 @@ class ResidentCustodian:
         """Never: the key cannot leave."""
         raise BadRequest("A key that is resident in the HSM cannot be exported.")
 
-    def open(self, held: HeldKey, binding: Binding) -> KeyHandle:
+    def open(self, held: HeldKey, binding: Binding, *, secure: bool = False) -> KeyHandle:
         """See Custodian."""
         assert held.custody is CustodyClass.RESIDENT
         return TokenKey(
             self.loaded,
             self.world.unpadders,
             held.spec,
-            cache_name(held, binding),
-            lambda work: self._load(work, held, binding),
+            cache_name(held, binding, secure=secure),
+            lambda work: self._load(work, held, binding, secure),
         )
 
     async def attest(self, held: HeldKey, binding: Binding) -> Attestation:
@@ -196,7 +197,8 @@ class ResidentCustodian:
         """See Custodian. The intent of the destruction (Intents.give_up) goes when the object is gone."""
         token_id = decode_resident(held.reference).token_id
         for loaded in self.loaded:
-            loaded.forget(cache_name(held, binding))
+            for name in cache_names(held, binding):
+                loaded.forget(name)
         await self.remove(token_id)
 
     async def remove(self, token_id: bytes) -> bool:
@@ -205,7 +207,7 @@ class ResidentCustodian:
         """
 
         def job(work: WorkSession) -> bool:
-            with self._creating:
+            with self._writing(work):
                 found = self._step("destroy", lambda: token_objects.destroy_private(work, token_id))
                 if not found:
                     _require_token(work)
@@ -249,6 +251,12 @@ class ResidentCustodian:
 
     # -- in the threads ---------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def _writing(self, work: WorkSession) -> Iterator[None]:
+        """Alone in this process, and among those that have the token."""
+        with self._creating, token_objects.writing(self.token.module, work):
+            yield
+
     def _keep(
         self,
         work: WorkSession,
@@ -258,27 +266,27 @@ class ResidentCustodian:
         public: bytes,
         binding: Binding,
         origin: Origin,
+        terms: Terms,
     ) -> HeldKey:
         """Prove the object, or destroy it."""
         assert stay.token_id is not None
         token_id = stay.token_id
         held = HeldKey(self.custody, spec, public, b"")
-        reference = ResidentReference(FORMAT, token_id, b"", origin, stay.exchange)
+        reference = ResidentReference(FORMAT, token_id, b"", origin, terms.exchange, terms.secure)
         try:
             self._step("prove", lambda: prove_use(work, private, spec, public, reference.terms))
             mac = self._step("mac", lambda: world_mac(work, _PURPOSE, reference.message(held, binding)))
         except (*ModuleError, PairwiseFailed):
-            with suppress(*ModuleError), self._creating:
+            with suppress(*ModuleError, Unavailable), self._writing(work):
                 token_objects.destroy_private(work, token_id)
             raise
         return replace(held, reference=msgspec.msgpack.encode(msgspec.structs.replace(reference, mac=mac)))
 
-    def _load(self, work: WorkSession, held: HeldKey, binding: Binding) -> KeyObject:
+    def _load(self, work: WorkSession, held: HeldKey, binding: Binding, secure: bool) -> KeyObject:
         """A key that signs and decrypts."""
         reference = decode_resident(held.reference)
         _check_mac(work, held, reference, binding)
-        if reference.exchange:
-            raise BadRequest(EXCHANGE_ONLY)
+        require_use(reference.terms, secure=secure)
         return self._find(work, held, reference)
 
     def _exchange_key(self, work: WorkSession, held: HeldKey, binding: Binding) -> KeyObject:

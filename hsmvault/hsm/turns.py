@@ -1,7 +1,8 @@
 """One process of a node at a time where modules cannot bear two.
 
 SoftHSM writes its token's file anew at each login, and whoever initialises the module or looks for the token at that
-moment sees no token, or half of one (1 to 3 starts in 100). So the workers of a node take turns.
+moment sees no token, or half of one (1 to 3 starts in 100). So the workers of a node take turns. Those that write token
+objects do as well (token_objects.py).
 """
 
 import fcntl
@@ -16,30 +17,30 @@ _PAUSE_SECONDS = 0.005
 
 
 @contextmanager
-def alone(path: Path | None) -> Iterator[None]:
+def alone(path: Path | None) -> Iterator[bool]:
     """Hold the lock file. Blocks, at most five seconds; then, or where there is no such file to be had, goes on without
-    it: the lock spares a second attempt and guards nothing. It dies with the process.
+    it: at a login the lock spares a second attempt and guards nothing. It dies with the process. Gives False when
+    another process keeps it.
     """
     try:
         descriptor = os.open(path or "", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
-        yield
+        yield True
         return
     try:
-        _lock(descriptor)
-        yield
+        yield _lock(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _lock(descriptor: int) -> None:
+def _lock(descriptor: int) -> bool:
     end = time.monotonic() + _LONGEST_WAIT_SECONDS
     while True:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= end:
-                return
+                return False
             time.sleep(_PAUSE_SECONDS)
         else:
-            return
+            return True

@@ -11,9 +11,9 @@ import msgspec
 
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.custody.self_signed import RS256
-from hsmvault.login.certificates import base64url
 from hsmvault.login.realms import token_issuer
 from hsmvault.login.signing_keys import SigningKeys
+from hsmvault.model import base64url
 from hsmvault.model.principals import Principal
 
 _MOST_GROUPS = 200  # Entra's limit
@@ -92,7 +92,7 @@ class AccessTokens:
         if len(signed) > _LONGEST_TOKEN_CHARACTERS and claims.groups:
             signed = f"{header}.{_part(msgspec.structs.replace(claims, groups=()))}"
         signature = await handle.sign(RS256, hashlib.sha256(signed.encode("ascii")).digest())
-        return AccessToken(f"{signed}.{base64url(signature)}", claims.iat, claims.exp, claims.uti)
+        return AccessToken(f"{signed}.{base64url.encode(signature)}", claims.iat, claims.exp, claims.uti)
 
     def _claims(self, subject: Subject, audience: str, life_seconds: tuple[int, int]) -> Claims:
         principal = subject.principal
@@ -106,16 +106,16 @@ class AccessTokens:
             iat=now,
             nbf=now,
             exp=now + shortest + drawn,
-            aio=base64url(self._identifiers.random(_AIO_BYTES)),
+            aio=base64url.encode(self._identifiers.random(_AIO_BYTES)),
             appid=principal.application_id,
             appidacr=subject.strength,
             idp=issuer,
             idtyp="app",
             oid=principal.object_id,
-            rh=f"1.{base64url(self._identifiers.random(_RH_BYTES))}.",
+            rh=f"1.{base64url.encode(self._identifiers.random(_RH_BYTES))}.",
             sub=principal.object_id,
             tid=principal.tenant_id,
-            uti=base64url(self._identifiers.random(_UTI_BYTES)),
+            uti=base64url.encode(self._identifiers.random(_UTI_BYTES)),
             ver="1.0",
             cred=subject.credential_id,
             groups=tuple(sorted(subject.groups)) if len(subject.groups) <= _MOST_GROUPS else (),
@@ -124,4 +124,4 @@ class AccessTokens:
 
 
 def _part(value: object) -> str:
-    return base64url(msgspec.json.encode(value))
+    return base64url.encode(msgspec.json.encode(value))

@@ -2,7 +2,6 @@
 (custody/self_signed.py): kid = x5t = base64url(SHA-1 of the certificate's DER).
 """
 
-import base64
 import hashlib
 from dataclasses import dataclass
 
@@ -10,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from hsmvault.errors import BadRequest
+from hsmvault.model import base64url
 
 _SMALLEST_MODULUS_BITS = 2048
 _LARGEST_MODULUS_BITS = 8192
@@ -26,16 +26,12 @@ class CertificateFacts:
 
 def thumbprint_sha1(certificate_der: bytes) -> str:
     """base64url without padding, as in `x5t` (RFC 7515, 4.1.7). A name, not a proof."""
-    return base64url(hashlib.sha1(certificate_der, usedforsecurity=False).digest())
+    return base64url.encode(hashlib.sha1(certificate_der, usedforsecurity=False).digest())
 
 
 def thumbprint_sha256(certificate_der: bytes) -> str:
     """base64url without padding, as in `x5t#S256` (RFC 7515, 4.1.8)."""
-    return base64url(hashlib.sha256(certificate_der).digest())
-
-
-def base64url(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
+    return base64url.encode(hashlib.sha256(certificate_der).digest())
 
 
 def read_registered(certificate_der: bytes) -> CertificateFacts:

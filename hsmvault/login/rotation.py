@@ -80,8 +80,11 @@ class Rotation:
     async def run_once(self) -> None:
         """Do what is due, or nothing when another worker is at it. At the first start this makes the first key, which
         signs at once. Call it at start and every hour. Raises Unavailable, Throttled; the next run takes it up again.
+
+        The first key waits for nobody: who holds the lease may be dead, and until it ends nobody would get a token. Two
+        that make one at once agree by the rows.
         """
-        if not await self._acquire():
+        if not await self._acquire() and await self._has_key():
             return
         try:
             await self._work()
@@ -96,6 +99,11 @@ class Rotation:
                 return await jobs.acquire(tx, JOB, self._owner, now + _LEASE_SECONDS, now)
         except Conflicted:  # another node takes the first lease at this moment
             return False
+
+    async def _has_key(self) -> bool:
+        """Whether there is one that can sign, now or later."""
+        async with self._database.read() as tx:
+            return any(row.custody == self._custodian.custody.value for row in await login_keys.list_all(tx))
 
     async def _work(self) -> None:
         now = int(self._clock.now())

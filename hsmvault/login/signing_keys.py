@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 from hsmvault.clock import Clock
 from hsmvault.custody.protocols import Binding, Custodian, CustodyClass, HeldKey, KeyHandle
 from hsmvault.errors import Unavailable
-from hsmvault.login.certificates import base64url
+from hsmvault.model import base64url
 from hsmvault.model.login_keys import LoginKeyRow
 from hsmvault.store import login_keys
 from hsmvault.store.database import Database
@@ -133,4 +133,4 @@ class SigningKeys:
 
 
 def _integer(number: int) -> str:
-    return base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))
+    return base64url.encode(number.to_bytes((number.bit_length() + 7) // 8, "big"))

@@ -1,89 +1,147 @@
-"""What is done to a key while the process is killed, what is there before it, and what a later process finds."""
+"""What is done to a key while the process is killed, and what is there before it."""
 
-import hashlib
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from pkcs11 import Attribute
-
-from hsmvault.clock import SystemClock
 from hsmvault.custody.admission import PrivateJwk
-from hsmvault.errors import NotFound
+from hsmvault.jobs.purge import PurgeKeys
+from hsmvault.jobs.rotation import RotateKeys
+from hsmvault.jobs.runner import Job
 from hsmvault.model.algorithms import Curve, Family, KeySpec
-from hsmvault.model.keys import KeyVersion
-from hsmvault.resources.imported_keys import ImportedKey
-from hsmvault.resources.key_rotation import KeyRotation
-from hsmvault.resources.key_settings import KeySettings
-from hsmvault.store import keys as store
-from tests.faults.parts import VAULT, Parts
+from hsmvault.model.containers import Container
+from hsmvault.resources.imported_keys import ImportedKey, WrappedKey
+from hsmvault.resources.key_settings import EXCHANGE, KeySettings
+from tests.faults import samples
+from tests.faults.parts import POOL, VAULT, Parts
 
 NAME = "Subject"
+EXCHANGE_NAME = "Exchange"
 EC = KeySpec.ec(Curve.P256)
 RSA = KeySpec.rsa(2048)
-DIGEST = hashlib.sha256(b"a message").digest()
+AES = KeySpec.oct(256)
 PLAIN = KeySettings()
+SOFT, WRAPPED, RESIDENT = CUSTODY = ("soft", "wrapped", "resident")
 
 
 @dataclass(frozen=True)
 class Setup:
-    """hardware: of the keys that are made. blob: a backup from before the action."""
+    """hardware: of the keys that are made. container: that holds them. blob: a backup from before the action."""
 
     hardware: bool
+    container: Container = VAULT
     blob: bytes = b""
 
 
 Action = Callable[[Parts, Setup], Awaitable[Any]]
 
 
-async def create(parts: Parts, setup: Setup) -> None:
-    await parts.keys.create(VAULT, NAME, EC, PLAIN, hardware=setup.hardware)
+async def create(parts: Parts, setup: Setup, spec: KeySpec = EC, settings: KeySettings = PLAIN) -> None:
+    await parts.keys.create(setup.container, NAME, spec, settings, hardware=setup.hardware)
 
 
 async def create_rsa(parts: Parts, setup: Setup) -> None:
-    await parts.keys.create(VAULT, NAME, RSA, PLAIN, hardware=setup.hardware)
+    await create(parts, setup, RSA)
+
+
+async def create_oct(parts: Parts, setup: Setup) -> None:
+    await create(parts, setup, AES)
+
+
+async def create_exchange(parts: Parts, setup: Setup) -> None:
+    await create(parts, setup, RSA, KeySettings(operations=EXCHANGE))
+
+
+async def create_exportable(parts: Parts, setup: Setup) -> None:
+    await create(parts, setup, EC, KeySettings(exportable=True, release_policy=samples.release_policy("first")))
 
 
 async def admit(parts: Parts, setup: Setup) -> None:
-    await parts.keys.admit(VAULT, NAME, ImportedKey(_ec_jwk()), PLAIN, hardware=setup.hardware)
+    await _admit(parts, setup, ImportedKey(samples.ec_jwk()))
 
 
 async def admit_rsa(parts: Parts, setup: Setup) -> None:
-    await parts.keys.admit(VAULT, NAME, ImportedKey(_rsa_jwk()), PLAIN, hardware=setup.hardware)
+    await _admit(parts, setup, ImportedKey(samples.rsa_jwk()))
+
+
+async def admit_oct(parts: Parts, setup: Setup) -> None:
+    await _admit(parts, setup, ImportedKey(PrivateJwk(Family.OCT), secret=samples.SECRET))
+
+
+async def admit_exportable(parts: Parts, setup: Setup) -> None:
+    settings = KeySettings(exportable=True, release_policy=samples.release_policy("first"))
+    await _admit(parts, setup, ImportedKey(samples.ec_jwk()), settings)
+
+
+async def _admit(parts: Parts, setup: Setup, key: ImportedKey, settings: KeySettings = PLAIN) -> None:
+    await parts.keys.admit(setup.container, NAME, key, settings, hardware=setup.hardware)
+
+
+async def admit_wrapped(parts: Parts, setup: Setup) -> None:
+    exchange = await parts.keys.get(setup.container, EXCHANGE_NAME, None)
+    wrapped = samples.wrapped_for(exchange.public)
+    key = WrappedKey(exchange.name, exchange.version, Family.EC, Curve.P256, wrapped)
+    await parts.keys.admit_wrapped(setup.container, NAME, key, PLAIN)
 
 
 async def update(parts: Parts, setup: Setup) -> None:
-    await parts.keys.update(VAULT, NAME, None, KeySettings(tags={"changed": "yes"}))
+    """Also when the version expires, so that its schedule changes."""
+    settings = KeySettings(tags={"changed": "yes"}, expires=int(time.time()) + 400 * 86_400)
+    await parts.keys.update(setup.container, NAME, None, settings)
+
+
+async def update_release_policy(parts: Parts, setup: Setup) -> None:
+    settings = KeySettings(release_policy=samples.release_policy("second"))
+    await parts.keys.update(setup.container, NAME, None, settings)
+
+
+async def set_policy(parts: Parts, setup: Setup) -> None:
+    await parts.rotation.set_policy(setup.container, NAME, samples.OTHER_ROTATION)
 
 
 async def delete(parts: Parts, setup: Setup) -> None:
-    await parts.keys.delete(VAULT, NAME)
+    await parts.keys.delete(setup.container, NAME)
 
 
 async def recover(parts: Parts, setup: Setup) -> None:
-    await parts.keys.recover(VAULT, NAME)
+    await parts.keys.recover(setup.container, NAME)
 
 
 async def purge(parts: Parts, setup: Setup) -> None:
-    await parts.keys.purge(VAULT, NAME)
+    await parts.keys.purge(setup.container, NAME)
 
 
 async def rotate(parts: Parts, setup: Setup) -> None:
-    await KeyRotation(parts.database, parts.keys, SystemClock()).rotate(VAULT, NAME)
+    await parts.rotation.rotate(setup.container, NAME)
 
 
-async def purge_when_due(parts: Parts, setup: Setup) -> None:
-    assert await parts.keys.purge_when_due(VAULT, NAME, 2**40, _nothing_to_record)
+async def rotate_by_job(parts: Parts, setup: Setup) -> None:
+    await _run(RotateKeys(parts.database, parts.rotation, parts.records))
 
 
-async def _nothing_to_record(_: KeyVersion) -> None:
-    return
+async def purge_by_job(parts: Parts, setup: Setup) -> None:
+    await _run(PurgeKeys(parts.database, parts.keys, parts.records))
+
+
+async def _run(job: Job) -> None:
+    await job.run(_Turn())
+
+
+class _Turn:
+    def now(self) -> int:
+        return int(time.time())
+
+    async def goes_on(self) -> bool:
+        return True
 
 
 async def restore(parts: Parts, setup: Setup) -> None:
-    await parts.backups.restore(VAULT, setup.blob, "https://crash.vault.localhost")
+    await parts.backups.restore(setup.container, setup.blob, "https://crash.vault.localhost")
+
+
+async def make_statement_key(parts: Parts, setup: Setup) -> None:
+    await parts.statements.current()
 
 
 async def _nothing(parts: Parts, setup: Setup) -> None:
@@ -91,15 +149,26 @@ async def _nothing(parts: Parts, setup: Setup) -> None:
 
 
 async def _two_versions(parts: Parts, setup: Setup) -> None:
-    """An RSA version, so that there is something to decrypt, and an EC version that is the newest."""
+    """An RSA version, so that there is something to decrypt, and an EC version that is the newest; both to rotate."""
     await admit_rsa(parts, setup)
     await create(parts, setup)
+    await parts.rotation.set_policy(setup.container, NAME, samples.ROTATION)
+
+
+async def _oct_version(parts: Parts, setup: Setup) -> None:
+    await create_oct(parts, setup)
+    await parts.rotation.set_policy(setup.container, NAME, samples.POOL_ROTATION)
+
+
+async def _exchange_key(parts: Parts, setup: Setup) -> None:
+    settings = KeySettings(operations=EXCHANGE)
+    await parts.keys.create(setup.container, EXCHANGE_NAME, RSA, settings, hardware=True)
 
 
 async def _used(parts: Parts, setup: Setup) -> None:
     """Loaded, as a key is that somebody uses."""
     await _two_versions(parts, setup)
-    await parts.operations.sign(VAULT, NAME, None, "ES256", DIGEST)
+    await parts.operations.sign(setup.container, NAME, None, "ES256", samples.DIGEST)
 
 
 async def _deleted(parts: Parts, setup: Setup) -> None:
@@ -107,109 +176,65 @@ async def _deleted(parts: Parts, setup: Setup) -> None:
     await delete(parts, setup)
 
 
-async def back_up(parts: Parts, setup: Setup) -> bytes:
+async def _gone(parts: Parts, setup: Setup) -> bytes:
     """A blob of a key that is then gone."""
-    await _two_versions(parts, setup)
-    blob = await parts.backups.backup(VAULT, NAME)
+    blob = await parts.backups.backup(setup.container, NAME)
     await delete(parts, setup)
     await purge(parts, setup)
     return blob
 
 
+async def _backed_up(parts: Parts, setup: Setup) -> bytes:
+    await _two_versions(parts, setup)
+    return await _gone(parts, setup)
+
+
+async def _exportable_backed_up(parts: Parts, setup: Setup) -> bytes:
+    await create_exportable(parts, setup)
+    await admit_exportable(parts, setup)
+    await parts.rotation.set_policy(setup.container, NAME, samples.ROTATION)
+    return await _gone(parts, setup)
+
+
 @dataclass(frozen=True)
 class Case:
-    """before: brings about what the action begins with; what it returns is the setup's blob."""
+    """before: brings about what the action begins with; what it returns is the setup's blob. custody: classes that can
+    do it. recorded: audit name of what is recorded before it is done, of what nobody called for.
+    """
 
     before: Action
     action: Action
+    custody: tuple[str, ...] = CUSTODY
+    container: Container = VAULT
+    recorded: str = ""
 
 
+HARD = (WRAPPED, RESIDENT)
 CASES = {
     "create": Case(_nothing, create),
     "create a version": Case(_two_versions, create),
     "create RSA": Case(_nothing, create_rsa),
+    "create oct": Case(_nothing, create_oct, (WRAPPED,), POOL),
+    "create a key-exchange key": Case(_nothing, create_exchange, HARD),
+    "create exportable": Case(_nothing, create_exportable, (WRAPPED,)),
     "import": Case(_nothing, admit),
     "import RSA": Case(_nothing, admit_rsa),
     "import a version": Case(_two_versions, admit),
+    "import oct": Case(_nothing, admit_oct, (WRAPPED,), POOL),
+    "import exportable": Case(_nothing, admit_exportable, (WRAPPED,)),
+    "import wrapped": Case(_exchange_key, admit_wrapped, HARD),
     "update": Case(_two_versions, update),
+    "update the release policy": Case(create_exportable, update_release_policy, (WRAPPED,)),
+    "set the rotation policy": Case(_two_versions, set_policy),
     "delete": Case(_used, delete),
     "recover": Case(_deleted, recover),
     "purge": Case(_deleted, purge),
-    "restore": Case(back_up, restore),
+    "restore": Case(_backed_up, restore, (SOFT, WRAPPED)),  # a resident key never leaves its token
+    "restore exportable": Case(_exportable_backed_up, restore, (WRAPPED,)),
     "rotate": Case(_two_versions, rotate),
-    "purge when due": Case(_deleted, purge_when_due),
+    "rotate exportable": Case(create_exportable, rotate, (WRAPPED,)),
+    "rotate oct": Case(_oct_version, rotate, (WRAPPED,), POOL),
+    "rotate by the job": Case(_two_versions, rotate_by_job, recorded="KeyRotateIfDue"),
+    "purge by the job": Case(_deleted, purge_by_job, recorded="KeyPurge"),
+    "make a statement key": Case(_nothing, make_statement_key, HARD),
 }
-
-
-@dataclass(frozen=True)
-class State:
-    """The key as it is found. versions: of the key, oldest first, with the tags of each. objects: in the token."""
-
-    life: str
-    versions: tuple[tuple[str, tuple[str, ...]], ...]
-    objects: int
-
-
-async def observe(parts: Parts) -> State:
-    """Every version that is there is whole: it signs and verifies, and an RSA key decrypts."""
-    async with parts.database.read() as tx:
-        at_name = await store.name(tx, VAULT.id, NAME.lower())
-        rows = await store.versions(tx, VAULT.id, NAME.lower())
-    life = "absent" if at_name is None else "deleted" if at_name.is_deleted else "active"
-    if life == "active":
-        for row in rows:
-            await _require_use(parts, row.version, row.spec)
-    versions = tuple((row.spec.family.value, tuple(row.tags)) for row in rows)
-    return State(life, versions, await _count_objects(parts))
-
-
-async def require_usable(parts: Parts, setup: Setup, state: State) -> None:
-    """Whatever the crash left, life goes on: a free name can be taken, a deleted key comes back and works."""
-    if state.life == "absent":
-        try:
-            await parts.keys.get(VAULT, NAME, None)
-        except NotFound:
-            await create(parts, setup)
-    elif state.life == "deleted":
-        await recover(parts, setup)
-        async with parts.database.read() as tx:
-            rows = await store.versions(tx, VAULT.id, NAME.lower())
-        for row in rows:
-            await _require_use(parts, row.version, row.spec)
-        await delete(parts, setup)
-        await purge(parts, setup)
-        await create(parts, setup)
-    await _require_use(parts, None, (await parts.keys.get(VAULT, NAME, None)).spec)
-
-
-async def _require_use(parts: Parts, version: str | None, spec: KeySpec) -> None:
-    algorithm = "ES256" if spec.family is Family.EC else "RS256"
-    signed = await parts.operations.sign(VAULT, NAME, version, algorithm, DIGEST)
-    assert await parts.operations.verify(VAULT, NAME, version, algorithm, DIGEST, signed.value)
-    if spec.family is Family.RSA:
-        sealed = await parts.operations.encrypt(VAULT, NAME, version, "encrypt", "RSA-OAEP", b"plaintext")
-        opened = await parts.operations.decrypt(VAULT, NAME, version, "decrypt", "RSA-OAEP", sealed.value)
-        assert opened.value == b"plaintext"
-
-
-async def _count_objects(parts: Parts) -> int:
-    return await parts.token.load(lambda work: len(list(work.session.get_objects({Attribute.TOKEN: True}))))
-
-
-@cache
-def _ec_jwk() -> PrivateJwk:
-    numbers = ec.generate_private_key(ec.SECP256R1()).private_numbers()
-    public = numbers.public_numbers
-    x, y, d = (number.to_bytes(32, "big") for number in (public.x, public.y, numbers.private_value))
-    return PrivateJwk(Family.EC, Curve.P256, x=x, y=y, d=d)
-
-
-@cache
-def _rsa_jwk() -> PrivateJwk:
-    numbers = rsa.generate_private_key(65537, 2048).private_numbers()
-    public = numbers.public_numbers
-    n, e, d, p, q = (
-        number.to_bytes((number.bit_length() + 7) // 8, "big")
-        for number in (public.n, public.e, numbers.d, numbers.p, numbers.q)
-    )
-    return PrivateJwk(Family.RSA, n=n, e=e, d=d, p=p, q=q)

@@ -8,6 +8,7 @@ import asyncio
 import os
 import signal
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
@@ -16,15 +17,20 @@ from typing import Literal
 
 import msgspec
 
+from hsmvault.errors import RequestError
 from hsmvault.hsm.world_keys import WorldIds
-from tests.faults.actions import CASES, Setup, State, observe, require_usable
+from tests.faults.actions import CASES, Setup
+from tests.faults.observing import State, observe, require_usable
 from tests.faults.parts import opened
+from tests.faults.samples import AGE_SECONDS, warm
 
 
 class Job(msgspec.Struct, frozen=True):
     """folder: with token and database. part: what to do of the case. crash_at: the point where the process ends.
 
-    crash_after: seconds until the process ends, wherever it is then, also inside the module.
+    crash_after: seconds until the process ends, wherever it is then, also inside the module. hold_at: the point where
+    it writes the file `held` and waits for the file `go`. beside: the case whose setup it is, where that is another
+    one; another process of the same run is at work then.
     Points are counted: 'commit:before' is the first, 'commit:before 2' the second.
     """
 
@@ -32,18 +38,24 @@ class Job(msgspec.Struct, frozen=True):
     mac: bytes
     world: bytes
     system: bytes
+    export: bytes
     case: str
     custody: str
     part: Literal["before", "act", "look"]
     crash_at: str = ""
     crash_after: float = 0
+    hold_at: str = ""
+    beside: str = ""
     blob: bytes = b""
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """acknowledged: the action returned. state: as the process found it at its end. points: that it passed."""
+    """acknowledged: the action returned. refusal: what it raised instead, for its caller. state: as the process found
+    it at its end. points: that it passed.
+    """
 
     acknowledged: bool = False
+    refusal: str = ""
     points: tuple[str, ...] = ()
     state: State | None = None
     blob: bytes = b""
@@ -58,6 +70,7 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 def main() -> None:
+    warm()
     for line in sys.stdin.buffer:
         job = msgspec.json.decode(line, type=Job)
         read, write = os.pipe()
@@ -96,28 +109,47 @@ async def _work(job: Job, say: Callable[[Outcome], object]) -> None:
         points.append(point if seen[point] == 1 else f"{point} {seen[point]}")
         if points[-1] == job.crash_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        if points[-1] == job.hold_at:
+            _hold(Path(job.folder))
 
-    case, setup = CASES[job.case], Setup(job.custody != "soft", job.blob)
+    case = CASES[job.case]
+    setup = Setup(job.custody != "soft", CASES[job.beside or job.case].container, job.blob)
     hard = "wrapped" if job.custody == "soft" else job.custody
-    async with opened(Path(job.folder), WorldIds(job.mac, job.world, job.system), hard, fault) as parts:
+    ids = WorldIds(job.mac, job.world, job.system, job.export)
+    earlier = AGE_SECONDS if job.part == "before" else 0
+    async with opened(Path(job.folder), ids, hard, fault, joins=bool(job.beside), earlier=earlier) as parts:
         if job.part == "before":
             blob = await case.before(parts, setup)
-            say(Outcome(state=await observe(parts), blob=blob or b""))
+            say(Outcome(state=await observe(parts, setup.container), blob=blob or b""))
         elif job.part == "act":
             is_armed = True
             if job.crash_after:
                 signal.signal(signal.SIGALRM, signal.SIG_DFL)  # which ends the process there and then
                 signal.setitimer(signal.ITIMER_REAL, job.crash_after)
-            await case.action(parts, setup)
+            try:
+                await case.action(parts, setup)
+            except RequestError as error:
+                say(Outcome(refusal=type(error).__name__))
+                return
             say(Outcome(acknowledged=True, points=tuple(points)))
             fault("acknowledged")
             is_armed = False
             signal.setitimer(signal.ITIMER_REAL, 0)
-            say(Outcome(acknowledged=True, points=tuple(points), state=await observe(parts)))
+            if job.hold_at or job.beside:  # somebody else changes it too
+                return
+            say(Outcome(acknowledged=True, points=tuple(points), state=await observe(parts, setup.container)))
         else:
-            state = await observe(parts)
+            state = await observe(parts, setup.container)
             await require_usable(parts, setup, state)
             say(Outcome(state=state))
+
+
+def _hold(folder: Path) -> None:
+    (folder / "held").touch()
+    deadline = time.monotonic() + 30
+    while not (folder / "go").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """The resources layer over a folder with a token and a database, put together as app/composition.py does it."""
 
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from hsmvault.app.reconciliation import reconcile
+from hsmvault.audit.log import AuditLog
 from hsmvault.clock import RandomIdentifiers, SystemClock
 from hsmvault.custody.custodians import Custodians, WorldCustody
 from hsmvault.custody.hard import WrappedCustodian
@@ -15,24 +17,29 @@ from hsmvault.custody.protocols import Custodian, CustodyClass
 from hsmvault.custody.resident import ResidentCustodian
 from hsmvault.custody.sealing import Sealer
 from hsmvault.custody.soft import SoftCustodian
+from hsmvault.custody.statement_keys import StatementKeys
 from hsmvault.custody.world import TokenSystemKey, World
 from hsmvault.hsm.token import Token
 from hsmvault.hsm.world_keys import WorldIds
 from hsmvault.lanes import Lane
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.lifecycle import Retention
+from hsmvault.pipeline.records import WorkRecords
 from hsmvault.resources.key_backups import KeyBackups
 from hsmvault.resources.key_cache import KeyCache
 from hsmvault.resources.key_operations import KeyOperations
+from hsmvault.resources.key_rotation import KeyRotation
 from hsmvault.resources.keys import Keys
 from hsmvault.store import containers
 from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.data_keys import DataKeys
 from hsmvault.store.database import Database
+from hsmvault.wire.failures import status_of
 from tests.rows import have_system_key
 from tests.softhsm import SoftToken
 
 Fault = Callable[[str], None]
+NODE = "node"
 VAULT = Container(
     id="11111111-0000-0000-0000-000000000001",
     kind=ContainerKind.VAULT,
@@ -44,6 +51,7 @@ VAULT = Container(
     world_id="world",
     retention=Retention(7, purge_protection=False),
 )
+POOL = replace(VAULT, id="11111111-0000-0000-0000-000000000002", kind=ContainerKind.POOL, name="crashing")
 
 
 @dataclass(frozen=True)
@@ -53,7 +61,18 @@ class Parts:
     keys: Keys
     operations: KeyOperations
     backups: KeyBackups
-    resident: ResidentCustodian
+    rotation: KeyRotation
+    custodians: Custodians
+    statements: StatementKeys
+    records: WorkRecords
+
+
+class _Clock(SystemClock):
+    def __init__(self, earlier: float) -> None:
+        self._earlier = earlier
+
+    def now(self) -> float:
+        return super().now() - self._earlier
 
 
 def database_url(folder: Path) -> str:
@@ -61,45 +80,67 @@ def database_url(folder: Path) -> str:
 
 
 @asynccontextmanager
-async def opened(folder: Path, ids: WorldIds, hard: str, fault: Fault) -> AsyncIterator[Parts]:
+async def opened(
+    folder: Path, ids: WorldIds, hard: str, fault: Fault, *, joins: bool = False, earlier: float = 0
+) -> AsyncIterator[Parts]:
     """hard: the custody class of new HSM-backed keys. fault: called at each step of everything that changes something.
-    What is opened here ends with the process: nothing is closed in order.
+    joins: another process of the same run is at work. earlier: seconds by which it is not yet as late as it is. What is
+    opened here ends with the process: nothing is closed in order.
     """
-    clock, identifiers = SystemClock(), RandomIdentifiers()
+    clock, identifiers = _Clock(earlier), RandomIdentifiers()
     database = await Database.open(database_url(folder), clock=clock)
     async with database.write() as tx:
         if await containers.by_id(tx, VAULT.id) is None:
             await containers.insert(tx, VAULT)
+            await containers.insert(tx, POOL)
     assert ids.system is not None
     await have_system_key(database, ids.system.hex(), world_id=VAULT.world_id)
-    with SoftToken(folder, ids).loaded() as module:
-        async with SoftToken(folder, ids).started(module) as token:
+    soft_token = SoftToken(folder, ids, lock=folder / "module.lock")
+    with soft_token.loaded() as module:
+        async with soft_token.started(module) as token:
             world = World([token], identifiers)
             lanes: list[Lane[None]] = [Lane(name, None, limit=64) for name in ("soft", "generation", "checks")]
             ring = KeyRing(TokenSystemKey(world, ids.system))
             sealer = Sealer(ring, DataKeys(database), clock, identifiers)
             soft = SoftCustodian(sealer, clock, work=lanes[0], generation=lanes[1], fault=fault)
-            intents = Intents(database, "node", clock)
+            intents = Intents(database, NODE, clock)
             wrapped = WrappedCustodian(world, identifiers, fault=fault)
             resident = ResidentCustodian(world, identifiers, intents, fault=fault)
-            await reconcile(database, [resident], intents)
+            if not joins:
+                await reconcile(database, [resident], intents)
             both: dict[CustodyClass, Custodian] = {CustodyClass.WRAPPED: wrapped, CustodyClass.RESIDENT: resident}
-            custodians = Custodians(soft, {VAULT.world_id: WorldCustody(CustodyClass(hard), both, world.mac)})
+            custody = WorldCustody(CustodyClass(hard), both, world.mac)
+            custodians = Custodians(soft, {VAULT.world_id: custody})
             cache = KeyCache(database, custodians)
             feed = ChangeFeed(database)
             feed.subscribe("key", cache.forget)
+            audit = AuditLog(folder / "audit", f"{os.getpid()}", clock)
+            keys = Keys(database, custodians, cache, lanes[2], clock, identifiers, intents)
             database.fault = fault
             yield Parts(
                 database,
                 token,
-                Keys(database, custodians, cache, lanes[2], clock, identifiers, intents),
+                keys,
                 KeyOperations(cache, clock, lanes[2], identifiers),
                 KeyBackups(
                     database, custodians, {VAULT.world_id: sealer}, {VAULT.world_id: "local"}, clock, identifiers
                 ),
-                resident,
+                KeyRotation(database, keys, clock),
+                custodians,
+                StatementKeys(
+                    "release",
+                    VAULT.world_id,
+                    custody,
+                    database=database,
+                    clock=clock,
+                    identifiers=identifiers,
+                    intents=intents,
+                    common_name="hsmvault release",
+                ),
+                WorkRecords(audit, clock, identifiers, lambda one: f"https://{one.name}", status_of),
             )
             database.fault = None
+            await audit.close()
             for lane in lanes:
                 await lane.close()
     await database.close()

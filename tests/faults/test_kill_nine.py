@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,7 @@ import pytest
 from tests.caller import API_VERSION, Answer, Caller, eventually, from_base64url, is_signature, owner_of, to_base64url
 from tests.faults.crowd import crowd
 from tests.faults.trail import audit_records, metric, workers_of
+from tests.faults.wire import items
 from tests.instance import folder_for_data, running
 
 DIGEST = hashlib.sha256(b"a message").digest()
@@ -69,14 +69,7 @@ def sign(caller: Caller, name: str, request_id: str = "") -> Answer:
 
 
 def listed(caller: Caller) -> list[str]:
-    names: list[str] = []
-    path: str | None = "/keys"
-    while path is not None:
-        body = caller.call("GET", path).body
-        names += [item["kid"].rpartition("/")[2] for item in body["value"]]
-        following = body.get("nextLink")
-        path = following and "/keys?" + "&".join(p for p in following.partition("?")[2].split("&") if "skip" in p)
-    return names
+    return [item["kid"].rpartition("/")[2] for item in items(caller, "/keys")]
 
 
 def test_a_killed_worker_costs_no_acknowledged_key_and_is_replaced(data_dir: Path) -> None:
@@ -204,72 +197,3 @@ def _is_refused(port: int) -> bool:
     except ConnectionRefusedError:
         return True
     return False
-
-
-def test_many_clients_create_one_name_at_once_and_no_version_is_lost(data_dir: Path) -> None:
-    each, clients = 6, 8
-    made: list[str] = []
-    statuses: list[int] = []
-    together = threading.Barrier(clients)
-    with running(data_dir, workers=2) as instance, owner_of(instance) as owner:
-
-        def create_versions() -> None:
-            caller = owner()
-            assert caller.call("GET", "/keys").status == 200
-            together.wait(30)
-            for number in range(each):
-                answer = caller.call("POST", "/keys/contested/create", KINDS[number % 2])
-                statuses.append(answer.status)
-                if answer.status == 200:
-                    made.append(answer.body["key"]["kid"].rpartition("/")[2])
-            caller.close()
-
-        threads = [threading.Thread(target=create_versions) for _ in range(clients)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(60)
-        assert set(statuses) <= {200, 409}
-        assert len(statuses) == each * clients
-        served = [metric(instance, "hsmvault_requests_total", operation="create_key", worker=one) for one in "01"]
-        assert all(served), "both workers had a part in it"
-        caller = owner()
-        versions: list[str] = []
-        path = "/keys/contested/versions?maxresults=25"
-        while path:
-            body = caller.call("GET", path).body
-            versions += [item["kid"].rpartition("/")[2] for item in body["value"]]
-            link = body.get("nextLink") or ""
-            path = "/keys/contested/versions?" + "&".join(p for p in link.partition("?")[2].split("&") if "skip" in p)
-            path = path if link else ""
-        assert sorted(versions) == sorted(made)
-        assert caller.call("GET", "/keys/contested").body["key"]["kid"].rpartition("/")[2] in made
-
-
-def test_of_purge_and_recover_at_once_one_wins(data_dir: Path) -> None:
-    with running(data_dir, workers=2) as instance, owner_of(instance) as owner:
-        first, second = owner(), owner()
-        for number in range(10):
-            name = f"key-{number}"
-            assert first.call("POST", f"/keys/{name}/create", KINDS[number % 2]).status == 200
-            assert first.call("DELETE", f"/keys/{name}").status == 200
-            together = threading.Barrier(2)
-            statuses: dict[str, int] = {}
-
-            def purge(name: str = name, together: threading.Barrier = together, out: Any = statuses) -> None:
-                together.wait(30)
-                out["purge"] = first.call("DELETE", f"/deletedkeys/{name}").status
-
-            def recover(name: str = name, together: threading.Barrier = together, out: Any = statuses) -> None:
-                together.wait(30)
-                out["recover"] = second.call("POST", f"/deletedkeys/{name}/recover").status
-
-            threads = [threading.Thread(target=each) for each in (purge, recover)]
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join(30)
-            is_there = first.call("GET", f"/keys/{name}").status == 200
-            assert statuses["purge"] in ((404, 409) if is_there else (204,)), statuses
-            assert statuses["recover"] in ((200,) if is_there else (404, 409)), statuses
-            assert first.call("GET", f"/deletedkeys/{name}").status == 404

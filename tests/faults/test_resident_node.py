@@ -11,9 +11,11 @@ from pkcs11 import Attribute, ObjectClass
 
 from hsmvault.hsm.module import TokenSelector
 from hsmvault.hsm.pin import Pin
-from hsmvault.hsm.world_keys import WorldIds
+from hsmvault.hsm.world_keys import ATTESTATION_KEY, WorldIds
 from tests.caller import Answer, Caller, from_base64url, is_signature, to_base64url
+from tests.faults.contest import contest
 from tests.faults.crowd import crowd
+from tests.faults.wire import require_use, rows_of
 from tests.instance import folder_for_data
 from tests.isolation.node import PIN, Node, set_up
 from tests.softhsm import SoftToken
@@ -76,14 +78,40 @@ def test_kill_9_of_everything_leaves_as_many_objects_as_rows(node: Node) -> None
     assert "have no row" not in node.log.read_text()
 
 
+@pytest.mark.slow
+def test_a_race_for_one_name_leaves_as_many_objects_as_rows(node: Node) -> None:
+    """Of two workers, which see each other's objects in one token."""
+    assert node.command("init").returncode == 0
+    token = node.north.token(node.audience)
+    acts = ["create", "create", "import", "rotate", "rotate", "delete", "purge", "recover"]
+    with node.serving(), ExitStack() as stack:
+
+        def owner() -> Caller:
+            caller = Caller(node.port, node.certificate, "north.vault.localhost", token)
+            stack.callback(caller.close)
+            return caller
+
+        result = contest(owner, "contested", acts, clients=8, each=15)
+        assert {"create", "delete", "purge", "rotate"} <= result.done.keys()
+        rows = rows_of(node.folder / "data", "contested")
+        assert {version for _, version in rows} <= set(result.made)
+        caller = owner()
+        caller.call("POST", "/deletedkeys/contested/recover")
+        for _, version in rows:
+            require_use(caller, "contested", version)
+    assert _private_keys(node) == _rows(node) == len(rows)
+
+
 def _private_keys(node: Node) -> int:
+    """But the world's own, the attestation key."""
     token = SoftToken(node.folder, WorldIds(mac=b""), selector=TokenSelector(label="node"), user_pin=Pin(PIN))
     with token.loaded() as module:
         session = module.login(module.find_token(token.selector), token.user_pin)
         wanted = {Attribute.CLASS: ObjectClass.PRIVATE_KEY, Attribute.TOKEN: True}
-        found = len(list(session.get_objects(wanted)))
+        labels = [found[Attribute.LABEL] for found in list(session.get_objects(wanted))]
         session.close()
-    return found
+    assert labels.count(ATTESTATION_KEY.label) == 1
+    return len(labels) - 1
 
 
 def _rows(node: Node) -> int:

@@ -111,7 +111,7 @@ def test_clients_see_nothing_of_rotations_of_the_system_key(instance: DevInstanc
             said += run(instance, "rotate-system-key")
         assert traffic.rounds > 0
         assert "is destroyed: nothing was left under it." in said
-        assert said.rstrip().endswith("and no other.")
+        assert "and no other." in said
         vault.begin_delete_key("soft").wait()
         vault.purge_deleted_key("soft")
         with pytest.raises(ResourceNotFoundError):

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.softhsm import SoftToken, softhsm, softhsm_template
+from tests.softhsm import SoftToken
 
-__all__ = ["softhsm", "softhsm_template"]
 ROOT = Path(__file__).parent.parent.parent
 
 

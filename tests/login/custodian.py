@@ -90,7 +90,8 @@ class MemoryCustodian:
     ) -> HeldKey:
         raise NotImplementedError
 
-    def open(self, held: HeldKey, binding: Binding) -> MemoryHandle:
+    def open(self, held: HeldKey, binding: Binding, *, secure: bool = False) -> MemoryHandle:
+        assert not secure
         return MemoryHandle(self, held, binding)
 
     async def pack(self, held: HeldKey, binding: Binding) -> bytes:

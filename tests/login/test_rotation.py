@@ -1,5 +1,6 @@
 """Rotation of the signing keys, with a clock that the test moves."""
 
+import asyncio
 import dataclasses
 
 import jwt
@@ -117,6 +118,21 @@ async def test_who_does_not_hold_the_lease_does_nothing(world: World, clock: Mov
     clock.move(60)
     await rotate(world)
     assert len(await published(world)) == 2
+
+
+async def test_the_first_key_does_not_wait_for_a_lease_whose_holder_may_be_dead(
+    world: World, clock: MovedClock
+) -> None:
+    now = int(clock.now())
+    async with world.database.write() as tx:
+        for row in await login_keys.list_all(tx):
+            await login_keys.delete(tx, row.id)
+        assert await jobs.acquire(tx, JOB, "a worker that was killed", now + 60, now)
+    await asyncio.gather(world.rotation.run_once(), world.rotation.run_once())
+    world.signing_keys.forget()
+    assert await published(world) == [await signing(world)]
+    async with world.database.write() as tx:
+        assert not await jobs.acquire(tx, JOB, "another", now + 60, now), "the lease is still its holder's"
 
 
 async def test_a_key_that_was_made_too_late_is_thrown_away(world: World, clock: MovedClock) -> None:

@@ -1,0 +1,24 @@
+"""Processes for the folder: to start one takes longer than most of what is done with it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.faults.processes import Processes, processes
+from tests.softhsm import SoftToken, folder_for_tokens, softhsm, softhsm_template
+
+__all__ = ["softhsm", "softhsm_template"]
+
+
+@pytest.fixture(scope="package")
+def two(softhsm_template: SoftToken, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Processes]]:
+    """Two that can be at work at once."""
+    with processes(softhsm_template, tmp_path_factory.mktemp("database"), 2) as both:
+        yield both
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with folder_for_tokens() as made:
+        yield made

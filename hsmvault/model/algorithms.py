@@ -32,7 +32,7 @@ _FIELD_BYTES = {Curve.P256: 32, Curve.P384: 48, Curve.P521: 66, Curve.P256K: 32}
 
 RSA_SIZES_BITS = (2048, 3072, 4096)
 EC_SIZES_BITS = (256, 384, 521)
-OCT_SIZES_BITS = (128, 192, 256)  # of AES keys, and of what is generated
+OCT_SIZES_BITS = (128, 192, 256)  # of AES keys, and of those that a caller may have made
 OCT_IMPORTED_SIZES_BITS = (*OCT_SIZES_BITS, 384, 512)  # the longer ones serve HMAC alone (HS384, HS512)
 
 
@@ -204,8 +204,15 @@ KEY_OPERATIONS = (
     *("secureWrapKey", "secureUnwrapKey"),  # 2026-04-01
 )
 
-DEFAULT_KEY_OPERATIONS: dict[Family, tuple[str, ...]] = {
+_DEFAULT_KEY_OPERATIONS: dict[Family, tuple[str, ...]] = {
     Family.RSA: ("encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"),
     Family.EC: ("sign", "verify"),
     Family.OCT: ("encrypt", "decrypt", "wrapKey", "unwrapKey"),
 }
+
+
+def default_key_operations(spec: KeySpec) -> tuple[str, ...]:
+    """key_ops of a new key whose maker says none."""
+    if spec.family is Family.OCT and spec.size_bits not in OCT_SIZES_BITS:
+        return ("sign", "verify")
+    return _DEFAULT_KEY_OPERATIONS[spec.family]

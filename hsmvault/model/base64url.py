@@ -1,4 +1,4 @@
-"""base64url without padding (RFC 7515, 2), for what the service writes and reads inside signed statements."""
+"""base64url without padding (RFC 7515, 2; RFC 4648, 5): for the whole service, once."""
 
 import binascii
 from base64 import urlsafe_b64encode
@@ -7,6 +7,7 @@ _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 def encode(content: bytes) -> str:
+    """In ASCII."""
     return urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
 
 
@@ -16,3 +17,11 @@ def decode(text: str) -> bytes:
     if b"+" in raw or b"/" in raw or b"=" in raw:
         raise ValueError("not base64url")
     return binascii.a2b_base64(raw.translate(_TO_STANDARD) + b"=" * (-len(raw) % 4), strict_mode=True)
+
+
+def decode_exact(text: str) -> bytes:
+    """The one spelling that encode() gives, with nothing in the bits that no byte uses. Raises ValueError."""
+    content = decode(text)
+    if encode(content) != text:
+        raise ValueError("not canonical base64url")
+    return content

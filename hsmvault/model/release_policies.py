@@ -28,6 +28,7 @@ MOST_NODES = 1000
 DEEPEST = 10
 _VERSIONS = ("1.0.0", "1.0")  # the second is what clients of pools send
 _MOST_SEGMENTS = 16
+_MOST_PARSED = 64  # the largest takes some 150 kB
 _TEXTS = {"true": True, "false": False}
 
 Scalar = str | int | float | bool
@@ -93,12 +94,16 @@ class Policy:
 
 def check_policy(data: bytes) -> None:
     """Raises BadRequest when data is not a policy that can be evaluated."""
-    parse_policy(data)
+    _parse(data)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=_MOST_PARSED)
 def parse_policy(data: bytes) -> Policy:
-    """data: JSON in UTF-8. Raises BadRequest with the reason."""
+    """data: JSON in UTF-8. For policies that are kept; those in use are remembered. Raises BadRequest."""
+    return _parse(data)
+
+
+def _parse(data: bytes) -> Policy:
     if len(data) > LONGEST_BYTES:
         raise _refused(f"it is longer than {LONGEST_BYTES} bytes")
     try:

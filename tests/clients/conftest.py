@@ -3,16 +3,20 @@
 import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 
 import aiohttp.connector
-import azure.identity
-import azure.identity.aio
 import pytest
 
 from tests.clients.keys import KeyRing, unique
-from tests.clients.principals import Principal, principal_of
-from tests.clients.vault import OpenVault, Vault, async_vault, settle, sync_vault
-from tests.instance import DevInstance, dev_instance, names_resolved  # noqa: F401  # fixture
+from tests.clients.nodes import vault_of
+from tests.clients.principals import AsyncTokens, Principal, SyncTokens, principal_of
+from tests.clients.vault import OpenAsOwner, OpenVault, Vault, async_vault, sync_vault
+from tests.instance import DevInstance, dev_instance, folder_for_data, names_resolved  # noqa: F401  # fixture
+from tests.isolation.node import Node, set_up
+
+RESIDENT = "resident"
+SLOW = pytest.mark.slow
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -50,52 +54,80 @@ async def open_pool() -> AsyncIterator[OpenVault]:
     await opener.close()
 
 
-@pytest.fixture(params=["sync", "async", "pool-sync", pytest.param("pool-async", marks=pytest.mark.slow)])
-async def vault(request: pytest.FixtureRequest, owner: Principal) -> AsyncIterator[Vault]:
+@pytest.fixture(params=["sync", "pool-async", pytest.param("async", marks=SLOW), pytest.param("pool-sync", marks=SLOW)])
+async def vault(request: pytest.FixtureRequest, open_as_owner: OpenAsOwner) -> AsyncIterator[Vault]:
     """The vault `dev` and the pool `devhsm` as their owner sees them, through both flavours of the client."""
-    async for opened in _opened(request.param, owner):
+    async with open_as_owner(request.param) as opened:
+        yield opened
+
+
+@pytest.fixture(params=["sync", "pool-async"])
+async def vault_and_pool(request: pytest.FixtureRequest, open_as_owner: OpenAsOwner) -> AsyncIterator[Vault]:
+    """As vault, each container with one flavour alone: for tests with many parameters where the client matters less."""
+    async with open_as_owner(request.param) as opened:
         yield opened
 
 
 @pytest.fixture(
-    params=[
-        "sync",
-        pytest.param("async", marks=pytest.mark.slow),
-        pytest.param("pool-sync", marks=pytest.mark.slow),
-        pytest.param("pool-async", marks=pytest.mark.slow),
-    ]
+    params=["sync", *(pytest.param(flavour, marks=SLOW) for flavour in ("async", "pool-sync", "pool-async", RESIDENT))]
 )
-async def matrix_vault(request: pytest.FixtureRequest, owner: Principal) -> AsyncIterator[Vault]:
-    """As vault, for tests over every algorithm: all but one quarter is slow."""
-    async for opened in _opened(request.param, owner):
+async def matrix_vault(request: pytest.FixtureRequest, open_as_owner: OpenAsOwner) -> AsyncIterator[Vault]:
+    """As vault, for tests over every algorithm, and with a vault whose hardware keys are objects in the token: all but
+    the first is slow."""
+    if request.param == RESIDENT:
+        opening = vault_of(request.getfixturevalue("resident_node"))
+    else:
+        opening = open_as_owner(request.param)
+    async with opening as opened:
         yield opened
 
 
-@pytest.fixture(params=["pool-sync", "pool-async"])
-async def pool(request: pytest.FixtureRequest, owner: Principal) -> AsyncIterator[Vault]:
+@pytest.fixture(params=["pool-sync", pytest.param("pool-async", marks=SLOW)])
+async def pool(request: pytest.FixtureRequest, open_as_owner: OpenAsOwner) -> AsyncIterator[Vault]:
     """The pool alone, for what only a pool does."""
-    async for opened in _opened(request.param, owner):
+    async with open_as_owner(request.param) as opened:
         yield opened
 
 
 @pytest.fixture
-async def sync_owner(owner: Principal) -> AsyncIterator[Vault]:
+async def sync_owner(open_as_owner: OpenAsOwner) -> AsyncIterator[Vault]:
     """As vault, through the synchronous client only."""
-    async for opened in _opened("sync", owner):
+    async with open_as_owner("sync") as opened:
         yield opened
 
 
-async def _opened(flavour: str, owner: Principal) -> AsyncIterator[Vault]:
-    url = os.environ["AZURE_MANAGEDHSM_URL" if flavour.startswith("pool-") else "AZURE_KEYVAULT_URL"]
-    if flavour.removeprefix("pool-") == "sync":
-        credential: object = azure.identity.ClientSecretCredential(*owner, disable_instance_discovery=True)
-        vault = sync_vault(url, credential)
-    else:
-        credential = azure.identity.aio.ClientSecretCredential(*owner)
-        vault = async_vault(url, credential)
-    yield vault
-    await vault.close()
-    await settle(credential.close())  # type: ignore[attr-defined]  # both have it, and no base class says so
+@pytest.fixture(scope="package")
+def open_as_owner(dev_instance: DevInstance) -> OpenAsOwner:  # noqa: F811  # the fixture
+    """Opens `sync`, `async`, `pool-sync` or `pool-async`; options of the client by name."""
+    principal = principal_of(dev_instance.environment, "owner")
+    tokens = {"sync": SyncTokens(principal), "async": AsyncTokens(principal)}
+
+    @asynccontextmanager
+    async def opened(flavour: str, **options: object) -> AsyncIterator[Vault]:
+        url = os.environ["AZURE_MANAGEDHSM_URL" if flavour.startswith("pool-") else "AZURE_KEYVAULT_URL"]
+        flavour = flavour.removeprefix("pool-")
+        vault = (sync_vault if flavour == "sync" else async_vault)(url, tokens[flavour], **options)
+        yield vault
+        await vault.close()
+
+    return opened
+
+
+@pytest.fixture(scope="package")
+def resident_node() -> Iterator[Node]:
+    """A node that an operator has configured so that hardware keys never leave the token."""
+    with folder_for_data() as folder:
+        node = set_up(folder, hard=RESIDENT)
+        assert node.command("init").returncode == 0
+        with node.serving():
+            yield node
+
+
+@pytest.fixture
+async def resident(resident_node: Node) -> AsyncIterator[Vault]:
+    """A vault whose hardware keys are objects in the token."""
+    async with vault_of(resident_node) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -28,17 +28,33 @@ async def create(vault: Vault, name: str, kind: Kind, **settings: object) -> Key
     return await vault.create_ec_key(name, curve=kind.curve, hardware_protected=kind.hardware, **settings)
 
 
+async def import_pair(vault: Vault, name: str, kind: Kind, **settings: object) -> KeyVaultKey:
+    """A key of this kind for tests to which it does not matter where it comes from. The pair is the same for all of
+    them, since making one of RSA takes long."""
+    return await vault.import_key(name, reference.key_pair(kind)[1], **settings)
+
+
 class KeyRing:
     """Keys that many tests use and none changes: one for each vault and kind, made when it is first asked for."""
 
     def __init__(self) -> None:
         self._keys: dict[tuple[str, Kind], KeyVaultKey] = {}
+        self._exchange_keys: dict[tuple[str, int], KeyVaultKey] = {}
 
     async def get(self, vault: Vault, kind: Kind) -> KeyVaultKey:
         place = (vault.url, kind)
         if place not in self._keys:
             self._keys[place] = await create(vault, unique(f"ring-{kind.id}"), kind)
         return self._keys[place]
+
+    async def exchange_key(self, vault: Vault, size: int = 2048) -> KeyVaultKey:
+        """A key-exchange key (BYOK). size: of its modulus, in bits."""
+        place = (vault.url, size)
+        if place not in self._exchange_keys:
+            self._exchange_keys[place] = await vault.create_rsa_key(
+                unique(f"ring-kek-{size}"), size=size, hardware_protected=True, key_operations=["import"]
+            )
+        return self._exchange_keys[place]
 
 
 def digest_for(algorithm: str, message: bytes = MESSAGE) -> bytes:

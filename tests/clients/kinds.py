@@ -76,6 +76,11 @@ def each(kinds: tuple[Kind, ...] = KINDS) -> list[object]:
     return [pytest.param(kind, id=kind.id, marks=_marks(kind)) for kind in kinds]
 
 
+def representatives() -> list[object]:
+    """One kind of each type, as parameters, for tests that make several keys: making RSA keys is slow."""
+    return [pytest.param(kind, id=kind.id, marks=pytest.mark.slow if kind.is_rsa else ()) for kind in REPRESENTATIVES]
+
+
 def each_signature() -> list[object]:
     return [
         pytest.param(kind, algorithm, id=f"{kind.id}-{algorithm}", marks=_marks(kind))

@@ -19,9 +19,13 @@ _CURVES = {"P-256": ec.SECP256R1(), "P-384": ec.SECP384R1(), "P-521": ec.SECP521
 _HASHES = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
 
 
-@cache
 def private_key(size: int, curve: str, exponent: int = 65537) -> Any:
-    """A key pair of our own, one for each size and curve in a run."""
+    """A key pair of our own, one for each size, curve and exponent in a run."""
+    return _made(size, curve, exponent)
+
+
+@cache
+def _made(size: int, curve: str, exponent: int) -> Any:
     if curve:
         return ec.generate_private_key(_CURVES[curve])
     return rsa.generate_private_key(exponent, size)

@@ -5,7 +5,7 @@ import hmac
 import os
 
 import pytest
-from azure.keyvault.keys import JsonWebKey, KeyVaultKey
+from azure.keyvault.keys import JsonWebKey, KeyRotationLifetimeAction, KeyRotationPolicy, KeyVaultKey
 from cryptography.hazmat.primitives import keywrap, padding
 from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -22,8 +22,13 @@ ALL_OPERATIONS = ["encrypt", "decrypt", "wrapKey", "unwrapKey", "sign", "verify"
 IV = bytes(range(100, 116))
 
 
+def operations_of(secret: bytes) -> list[str]:
+    """Everything that a key of this length can do: longer ones than those of AES serve HMAC alone."""
+    return ALL_OPERATIONS if len(secret) <= 32 else ["sign", "verify"]
+
+
 async def imported(vault: Vault, name: str, secret: bytes, **settings: object) -> KeyVaultKey:
-    jwk = JsonWebKey(kty="oct-HSM", k=secret, key_ops=ALL_OPERATIONS)
+    jwk = JsonWebKey(kty="oct-HSM", k=secret, key_ops=operations_of(secret))
     return await vault.import_key(name, jwk, **settings)
 
 
@@ -121,22 +126,61 @@ async def test_a_mac_is_that_of_the_digest(pool: Vault, name: str, algorithm: st
     assert not (await client.verify(algorithm, hashlib.new(f"sha{algorithm[2:]}").digest(), signed.signature)).is_valid
 
 
+@pytest.mark.parametrize("length", [16, 24, 32, 48, 64])
+async def test_an_imported_secret_does_by_default_what_its_length_serves(pool: Vault, name: str, length: int) -> None:
+    key = await pool.import_key(name, JsonWebKey(kty="oct", k=os.urandom(length)))
+    encrypting = ["encrypt", "decrypt", "wrapKey", "unwrapKey"]
+    assert (key.key_type, key.key_operations) == ("oct-HSM", encrypting if length <= 32 else ["sign", "verify"])
+
+
+@pytest.mark.parametrize("size", [256, 384, 512])
+async def test_a_rotated_mac_key_is_as_long_as_the_last(pool: Vault, name: str, size: int) -> None:
+    secret = os.urandom(size // 8)
+    old = await imported(pool, name, secret, tags={"a": "b"})
+    actions = [KeyRotationLifetimeAction("Rotate", time_after_create="P90D")]
+    await pool.update_key_rotation_policy(name, KeyRotationPolicy(lifetime_actions=actions))
+    new = await pool.rotate_key(name)
+    assert (new.key_type, new.key_operations, new.properties.tags) == ("oct-HSM", operations_of(secret), {"a": "b"})
+    answer = await pool.send("GET", f"/keys/{name}/", **{"api-version": "2026-04-01"})
+    assert (answer.json()["key"]["kid"], answer.json()["attributes"]["key_size"]) == (new.id, size)
+    algorithm = f"HS{size}"
+    digest = digest_for(algorithm)
+    macs = [(await pool.crypto(key).sign(algorithm, digest)).signature for key in (old, new)]
+    assert [len(mac) for mac in macs] == [size // 8] * 2
+    assert macs[0] != macs[1]
+    assert (await pool.crypto(new).verify(algorithm, digest, macs[1])).is_valid
+    assert not (await pool.crypto(new).verify(algorithm, digest, macs[0])).is_valid
+
+
+@pytest.mark.parametrize("size", [0, 64, 384, 512])
+async def test_only_keys_for_aes_are_made_on_demand(pool: Vault, name: str, size: int) -> None:
+    with refused(400, "BadParameter") as caught:
+        await pool.create_key(name, "oct-HSM", size=size)
+    assert message(caught.value) == f"Unsupported key size ({size}). Supported sizes are [128, 192, 256]"
+
+
 async def test_a_key_of_another_size_is_refused_with_the_sizes(pool: Vault, name: str) -> None:
     client = pool.crypto(await imported(pool, name, os.urandom(16)))
-    long_one = pool.crypto(await imported(pool, f"{name}-64", os.urandom(64)))
     for call, text in (
         (client.encrypt("A256GCM", b"text"), "Unsupported key size (128). Supported sizes are [256]"),
         (client.wrap_key("A192KW", bytes(16)), "Unsupported key size (128). Supported sizes are [192]"),
         (client.sign("HS256", bytes(32)), "Unsupported key size (128). Supported sizes are [256, 384, 512]"),
-        (long_one.encrypt("A256GCM", b"text"), "Unsupported key size (512). Supported sizes are [256]"),
-        (
-            long_one.wrap_key("CKM_AES_KEY_WRAP", bytes(16)),
-            "Unsupported key size (512). Supported sizes are [128, 192, 256]",
-        ),
     ):
         with refused(400, "BadParameter") as caught:
             await call
         assert message(caught.value).startswith(text)
+
+
+@pytest.mark.parametrize("operation", ["encrypt", "decrypt", "wrapKey", "unwrapKey"])
+async def test_a_secret_that_is_too_long_for_aes_neither_encrypts_nor_wraps(
+    pool: Vault, name: str, operation: str
+) -> None:
+    with refused(400, "BadParameter"):
+        await pool.import_key(name, JsonWebKey(kty="oct-HSM", k=bytes(64), key_ops=["sign", operation]))
+    key = await imported(pool, name, os.urandom(64))
+    with refused(400, "BadParameter"):
+        await pool.update_key_properties(name, key_operations=[operation])
+    assert (await pool.get_key(name)).key_operations == key.key_operations == ["sign", "verify"]
 
 
 async def test_modes_do_not_wrap_and_key_wrap_does_not_encrypt(pool: Vault, name: str) -> None:

@@ -55,6 +55,16 @@ SHAPES = [
     pytest.param(azure.identity.aio, "adfs", {}, id="async-adfs"),
     pytest.param(azure.identity.aio, "guid", {}, id="async-guid"),
 ]
+EACH = [
+    pytest.param(
+        *shape.values,
+        name,
+        id=f"{shape.id}-{name}",
+        marks=() if name == "secret" or shape is SHAPES[0] else pytest.mark.slow,
+    )
+    for shape in SHAPES
+    for name in UNATTENDED
+]
 
 
 @pytest.fixture
@@ -85,8 +95,7 @@ def claims(token: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("name", UNATTENDED)
-@pytest.mark.parametrize(("identity", "tenant", "flags"), SHAPES)
+@pytest.mark.parametrize(("identity", "tenant", "flags", "name"), EACH)
 async def test_an_application_logs_in_and_uses_a_key(
     use: Any, monkeypatch: pytest.MonkeyPatch, identity: ModuleType, tenant: str, flags: dict[str, Any], name: str
 ) -> None:
@@ -102,6 +111,7 @@ async def test_an_application_logs_in_and_uses_a_key(
     assert token["appidacr"] == ("2" if name.startswith("certificate") else "1")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("identity", "tenant", "flags"), SHAPES)
 async def test_the_environment_names_a_certificate(
     use: Any, monkeypatch: pytest.MonkeyPatch, identity: ModuleType, tenant: str, flags: dict[str, Any]
@@ -114,7 +124,9 @@ async def test_the_environment_names_a_certificate(
 
 
 @pytest.mark.parametrize("flavour", ["imds", "app service"])
-@pytest.mark.parametrize("by", ["ManagedIdentityCredential", "DefaultAzureCredential"])
+@pytest.mark.parametrize(
+    "by", ["ManagedIdentityCredential", pytest.param("DefaultAzureCredential", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("identity", [azure.identity, azure.identity.aio], ids=["sync", "async"])
 async def test_the_managed_identity_of_the_machine_uses_a_key(
     use: Any, monkeypatch: pytest.MonkeyPatch, dev_instance: DevInstance, identity: ModuleType, by: str, flavour: str

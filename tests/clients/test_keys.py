@@ -8,7 +8,7 @@ from azure.keyvault.keys import KeyVaultKey
 
 from tests.clients import reference
 from tests.clients.keys import create, described, digest_for
-from tests.clients.kinds import CURVES, REPRESENTATIVES, Kind, each
+from tests.clients.kinds import CURVES, Kind, each, representatives
 from tests.clients.vault import Vault
 
 CLOCK_SECONDS = 2  # what may lie between our look at the clock and the service's, which cuts to whole seconds
@@ -107,7 +107,7 @@ async def test_an_imported_key_may_have_the_exponent_3(sync_owner: Vault, name: 
     assert reference.verifies(private.public_key(), "PS256", digest_for("PS256"), signed.signature)
 
 
-@pytest.mark.parametrize("kind", each(REPRESENTATIVES))
+@pytest.mark.parametrize("kind", representatives())
 async def test_what_is_said_at_creation_is_kept(vault: Vault, name: str, kind: Kind) -> None:
     key = await create(
         vault,

@@ -7,7 +7,7 @@ from azure.core.exceptions import ResourceExistsError, ResourceNotFoundError
 
 from tests.clients import reference
 from tests.clients.keys import create, described, digest_for
-from tests.clients.kinds import REPRESENTATIVES, Kind, each
+from tests.clients.kinds import Kind, representatives
 from tests.clients.refusals import message, refused
 from tests.clients.vault import Vault
 
@@ -20,7 +20,7 @@ _GONE = (
 )
 
 
-@pytest.mark.parametrize("kind", each(REPRESENTATIVES))
+@pytest.mark.parametrize("kind", representatives())
 async def test_a_deleted_key_is_shown_with_its_dates_and_recovers_as_it_was(
     vault: Vault, name: str, kind: Kind
 ) -> None:
@@ -90,7 +90,7 @@ async def test_the_name_of_a_deleted_key_is_taken_until_it_is_purged(vault: Vaul
     assert len(await vault.items("list_properties_of_key_versions", name)) == 1
 
 
-@pytest.mark.parametrize("kind", each(REPRESENTATIVES))
+@pytest.mark.parametrize("kind", representatives())
 async def test_a_backup_brings_every_version_back_after_a_purge(vault: Vault, name: str, kind: Kind) -> None:
     algorithm = kind.signatures[0]
     old = await create(vault, name, kind, tags={"version": "1"})

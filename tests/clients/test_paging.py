@@ -20,7 +20,7 @@ def ours(pages: list[list[object]], prefix: str) -> list[str]:
     return [item.name for page in pages for item in page if item.name.startswith(prefix)]  # type: ignore[attr-defined]  # items of several types of the client
 
 
-@pytest.mark.parametrize("size", [None, 1, 7, 25])
+@pytest.mark.parametrize("size", [7, *(pytest.param(size, marks=pytest.mark.slow) for size in (None, 1, 25))])
 async def test_pages_hold_every_key_once_and_no_more_than_was_asked(vault: Vault, size: int | None) -> None:
     prefix = unique("paged")
     names = await made(vault, prefix)

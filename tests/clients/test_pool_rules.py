@@ -14,7 +14,7 @@ from tests.clients.refusals import message, refused
 from tests.clients.vault import Vault
 
 
-@pytest.mark.parametrize("exponent", [3, 17, 65537])
+@pytest.mark.parametrize("exponent", [17, *(pytest.param(each, marks=pytest.mark.slow) for each in (3, 65537))])
 async def test_an_rsa_key_has_the_exponent_that_was_asked_for(pool: Vault, name: str, exponent: int) -> None:
     key = await pool.create_rsa_key(name, size=2048, public_exponent=exponent)
     assert (key.key_type, int.from_bytes(key.key.e)) == ("RSA-HSM", exponent)

@@ -1,32 +1,35 @@
 """Secure key release with the unmodified client, as its own tests do it, and with an environment that opens the key."""
 
-import base64
+import hmac
 import json
 import os
 from typing import Any
 
-import jwt
 import pytest
 from azure.core.exceptions import HttpResponseError
 from azure.core.pipeline import Pipeline
 from azure.core.pipeline.transport import HttpRequest, RequestsTransport
-from azure.keyvault.keys import KeyExportEncryptionAlgorithm, KeyReleasePolicy
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, keywrap
+from azure.keyvault.keys import (
+    JsonWebKey,
+    KeyExportEncryptionAlgorithm,
+    KeyReleasePolicy,
+    KeyRotationLifetimeAction,
+    KeyRotationPolicy,
+)
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
-from cryptography.hazmat.primitives.serialization import load_der_private_key
 
-from tests.clients.keys import unique
+from tests.clients import reference
+from tests.clients.keys import digest_for, import_pair, unique
+from tests.clients.kinds import KINDS, Kind
+from tests.clients.releases import HASHES, material, policy_of, private_key, statement, unbase64
+from tests.clients.test_byok import pkcs8
 from tests.clients.vault import Vault
 from tests.resources.attesting import environment, jwk
-from tests.resources.test_key_release import without_filling
 
-HASHES = {
-    None: hashes.SHA1(),  # noqa: S303 - RSA-OAEP
-    KeyExportEncryptionAlgorithm.ckm_rsa_aes_key_wrap: hashes.SHA1(),  # noqa: S303
-    KeyExportEncryptionAlgorithm.rsa_aes_key_wrap_256: hashes.SHA256(),
-    KeyExportEncryptionAlgorithm.rsa_aes_key_wrap_384: hashes.SHA384(),
-}
+RSA_256 = KeyExportEncryptionAlgorithm.rsa_aes_key_wrap_256
+ENOUGH = {(Kind("RSA-HSM", 2048), RSA_256), *((Kind("EC-HSM", curve="P-256"), algorithm) for algorithm in HASHES)}
+"""Of keys and algorithms, for the fast tests."""
 
 
 def authority() -> str:
@@ -44,16 +47,13 @@ def asked(method: str, body: object = None) -> Any:
         return json.loads(response.text())["token"]
 
 
+def asked_for_environment(number: int = 3) -> Any:
+    """The authority's word for an environment whose private key is ours."""
+    return asked("POST", {"key": jwk(environment(number).public_key())})
+
+
 def policy(claim: str = "sdk-test", value: object = True, **more: Any) -> KeyReleasePolicy:
-    document = {
-        "anyOf": [{"anyOf": [{"claim": claim, "equals": value}], "authority": authority().rstrip("/") + "/"}],
-        "version": "1.0.0",
-    }
-    return KeyReleasePolicy(json.dumps(document).encode(), **more)
-
-
-def unbase64(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    return policy_of(authority().rstrip("/") + "/", {"anyOf": [{"claim": claim, "equals": value}]}, **more)
 
 
 async def test_the_flow_of_the_clients_own_test(vault: Vault) -> None:
@@ -66,35 +66,89 @@ async def test_the_flow_of_the_clients_own_test(vault: Vault) -> None:
     assert result.value
 
 
-@pytest.mark.parametrize("algorithm", HASHES, ids=str)
+@pytest.mark.parametrize(
+    ("kind", "algorithm"),
+    [
+        pytest.param(
+            kind,
+            algorithm,
+            id=f"{kind.id}-{getattr(algorithm, 'value', None)}",
+            marks=() if (kind, algorithm) in ENOUGH else pytest.mark.slow,
+        )
+        for kind in KINDS
+        if kind.hardware
+        for algorithm in HASHES
+    ],
+)
 async def test_the_environment_opens_what_was_released(
-    vault: Vault, algorithm: KeyExportEncryptionAlgorithm | None
+    vault_and_pool: Vault, kind: Kind, algorithm: KeyExportEncryptionAlgorithm | None
 ) -> None:
-    key = await vault.create_ec_key(
-        unique("release"), hardware_protected=True, exportable=True, release_policy=policy()
-    )
-    target = asked("POST", {"key": jwk(environment().public_key())})
+    vault = vault_and_pool
+    key = await import_pair(vault, unique("release"), kind, exportable=True, release_policy=policy())
     result = await vault.release_key(
-        key.name, target, version=key.properties.version, algorithm=algorithm, nonce="a nonce"
+        key.name, asked_for_environment(), version=key.properties.version, algorithm=algorithm, nonce="a nonce"
     )
-    certificate = x509.load_der_x509_certificate(base64.b64decode(jwt.get_unverified_header(result.value)["x5c"][0]))
-    payload = jwt.decode(result.value, certificate.public_key(), algorithms=["RS256"])
+    payload = statement(result.value)
     assert payload["request"]["nonce"] == "a nonce"
     released = payload["response"]["key"]
     assert released["key"]["kid"] == key.id
     assert released["attributes"]["exportable"] is True
     assert unbase64(released["release_policy"]["data"]) == key.properties.release_policy.encoded_policy
-    ciphertext, function = unbase64(json.loads(unbase64(released["key"]["key_hsm"]))["ciphertext"]), HASHES[algorithm]
-    transport = environment().decrypt(ciphertext[:256], padding.OAEP(padding.MGF1(function), function, None))
-    private = load_der_private_key(
-        without_filling(keywrap.aes_key_unwrap_with_padding(transport, ciphertext[256:])), None
+    opened = private_key(material(payload, algorithm, environment()))
+    assert pkcs8(opened) == pkcs8(reference.private_key(kind.size, kind.curve))
+
+
+@pytest.mark.parametrize("algorithm", HASHES, ids=str)
+@pytest.mark.parametrize("length", [32, *(pytest.param(each, marks=pytest.mark.slow) for each in (16, 24, 48, 64))])
+async def test_a_released_secret_is_the_secret(
+    pool: Vault, name: str, length: int, algorithm: KeyExportEncryptionAlgorithm | None
+) -> None:
+    secret = os.urandom(length)
+    given = JsonWebKey(kty="oct-HSM", k=secret)
+    await pool.import_key(name, given, exportable=True, release_policy=policy())
+    result = await pool.release_key(name, asked_for_environment(), algorithm=algorithm)
+    assert material(statement(result.value), algorithm, environment()) == secret
+
+
+@pytest.mark.parametrize("size", [256, 384, 512])
+async def test_a_secret_that_a_rotation_made_is_released_as_the_one_in_use(pool: Vault, name: str, size: int) -> None:
+    given = JsonWebKey(kty="oct-HSM", k=os.urandom(size // 8), key_ops=["sign", "verify"])
+    await pool.import_key(name, given, exportable=True, release_policy=policy())
+    actions = [KeyRotationLifetimeAction("Rotate", time_after_create="P90D")]
+    await pool.update_key_rotation_policy(name, KeyRotationPolicy(lifetime_actions=actions))
+    rotated = await pool.rotate_key(name)
+    result = await pool.release_key(name, asked_for_environment())
+    secret = material(statement(result.value), None, environment())
+    assert (len(secret), secret == given.k) == (size // 8, False)
+    algorithm = f"HS{size}"
+    mac = await pool.crypto(rotated).sign(algorithm, digest_for(algorithm))
+    assert mac.signature == hmac.digest(secret, digest_for(algorithm), f"sha{size}")
+
+
+async def test_a_made_key_is_released_too_and_each_version_by_itself(vault: Vault, name: str) -> None:
+    settings = {"hardware_protected": True, "exportable": True, "release_policy": policy()}
+    first = await vault.create_ec_key(name, **settings)
+    second = await vault.create_ec_key(name, **settings)
+    for key, version in ((first, first.properties.version), (second, None), (second, second.properties.version)):
+        result = await vault.release_key(name, asked_for_environment(), version=version)
+        opened = private_key(material(statement(result.value), None, environment()))
+        assert opened.public_key().public_numbers() == reference.public_key(key.key).public_numbers()
+
+
+async def test_two_environments_get_one_key_and_cannot_read_each_others(vault: Vault, name: str) -> None:
+    await vault.create_ec_key(name, hardware_protected=True, exportable=True, release_policy=policy())
+    payloads = [statement((await vault.release_key(name, asked_for_environment(number))).value) for number in (3, 4)]
+    first, second = (
+        private_key(material(payload, None, environment(number)))
+        for payload, number in zip(payloads, (3, 4), strict=True)
     )
-    numbers = private.public_key().public_numbers()
-    assert numbers.x.to_bytes(32, "big") == key.key.x
+    assert pkcs8(first) == pkcs8(second)
+    with pytest.raises(ValueError, match="ecryption failed"):
+        material(payloads[0], None, environment(4))
 
 
 async def test_a_policy_that_is_not_met_is_told_as_the_service_tells_it(vault: Vault) -> None:
-    key = await vault.create_rsa_key(
+    key = await vault.create_ec_key(
         unique("release"), hardware_protected=True, exportable=True, release_policy=policy(value=False)
     )
     with pytest.raises(HttpResponseError) as caught:
@@ -108,7 +162,7 @@ async def test_a_policy_that_is_not_met_is_told_as_the_service_tells_it(vault: V
 
 
 async def test_a_policy_changes_until_it_is_immutable(vault: Vault) -> None:
-    key = await vault.create_rsa_key(
+    key = await vault.create_ec_key(
         unique("release"), hardware_protected=True, exportable=True, release_policy=policy(value=False)
     )
     changed = await vault.update_key_properties(key.name, release_policy=policy(value="true", immutable=True))
@@ -121,7 +175,7 @@ async def test_a_policy_changes_until_it_is_immutable(vault: Vault) -> None:
 async def test_a_policy_that_cannot_be_evaluated_is_refused(vault: Vault) -> None:
     for bad in (KeyReleasePolicy(b"{}"), KeyReleasePolicy(b"not JSON"), policy(claim="")):
         with pytest.raises(HttpResponseError) as caught:
-            await vault.create_rsa_key(unique("release"), hardware_protected=True, exportable=True, release_policy=bad)
+            await vault.create_ec_key(unique("release"), hardware_protected=True, exportable=True, release_policy=bad)
         assert caught.value.status_code == 400
         assert "release policy is not valid" in str(caught.value)
 

@@ -30,7 +30,7 @@ def assert_has(key: KeyVaultKey, given: KeyReleasePolicy, *, immutable: bool = F
 
 
 async def make(vault: Vault, name: str, given: KeyReleasePolicy, **settings: object) -> KeyVaultKey:
-    return await vault.create_rsa_key(name, hardware_protected=True, exportable=True, release_policy=given, **settings)
+    return await vault.create_ec_key(name, hardware_protected=True, exportable=True, release_policy=given, **settings)
 
 
 async def test_an_exportable_key_has_the_policy_that_it_was_made_with(vault: Vault, name: str) -> None:
@@ -86,9 +86,9 @@ async def test_exportable_and_a_policy_come_together_or_not_at_all(vault: Vault,
         ({"exportable": False, "release_policy": policy()}, "Non-exportable keys must not have release policy"),
     ):
         with refused(400, "BadParameter") as caught:
-            await vault.create_rsa_key(name, hardware_protected=True, **settings)
+            await vault.create_ec_key(name, hardware_protected=True, **settings)
         assert message(caught.value).startswith(text)
-    await create(vault, name, Kind("RSA-HSM", 2048))
+    await create(vault, name, Kind("EC-HSM", curve="P-256"))
     with refused(400, "BadParameter") as caught:
         await vault.update_key_properties(name, release_policy=policy())
     assert message(caught.value).startswith("Non-exportable keys must not have release policy")

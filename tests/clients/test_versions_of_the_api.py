@@ -1,32 +1,37 @@
 """Every stable api-version of the client library, and what is none."""
 
-import os
 from collections.abc import AsyncIterator
 
-import azure.identity
 import pytest
 from azure.keyvault.keys import ApiVersion
 
 from tests.clients import reference
-from tests.clients.keys import create, digest_for
+from tests.clients.keys import digest_for, import_pair
 from tests.clients.kinds import Kind
-from tests.clients.principals import Principal
-from tests.clients.vault import Vault, sync_vault
+from tests.clients.vault import OpenAsOwner, Vault
 
 DIGEST = digest_for("PS256")
+QUICK = {ApiVersion.V2016_10_01, ApiVersion.V7_4, ApiVersion.V2025_07_01}
+VERSIONS = [
+    pytest.param(
+        (flavour, version),
+        id=f"{flavour}-{version.value}",
+        marks=() if flavour == "sync" and version in QUICK else pytest.mark.slow,
+    )
+    for flavour in ("sync", "pool-async")
+    for version in ApiVersion
+]
 
 
-@pytest.fixture(params=list(ApiVersion), ids=lambda version: version.value)
-async def versioned(request: pytest.FixtureRequest, owner: Principal) -> AsyncIterator[Vault]:
-    url = os.environ["AZURE_KEYVAULT_URL"]
-    with azure.identity.ClientSecretCredential(*owner, disable_instance_discovery=True) as credential:
-        vault = sync_vault(url, credential, api_version=request.param)
-        yield vault
-        await vault.close()
+@pytest.fixture(params=VERSIONS)
+async def versioned(request: pytest.FixtureRequest, open_as_owner: OpenAsOwner) -> AsyncIterator[Vault]:
+    flavour, version = request.param
+    async with open_as_owner(flavour, api_version=version) as opened:
+        yield opened
 
 
 async def test_a_key_lives_and_works_in_every_api_version(versioned: Vault, name: str) -> None:
-    key = await create(versioned, name, Kind("RSA-HSM", 2048), tags={"a": "b"})
+    key = await import_pair(versioned, name, Kind("RSA-HSM", 2048), tags={"a": "b"})
     assert (await versioned.get_key(name, key.properties.version)).id == key.id
     assert (await versioned.update_key_properties(name, tags={"c": "d"})).properties.tags == {"c": "d"}
     assert name in [item.name for item in await versioned.items("list_properties_of_keys", max_page_size=3)]

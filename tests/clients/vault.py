@@ -6,6 +6,7 @@ awaited.
 
 import inspect
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from types import ModuleType
 from typing import Any
 
@@ -86,7 +87,11 @@ class Vault(Face):
 
     def crypto(self, key: KeyVaultKey | str) -> Face:
         """A CryptographyClient, as the library makes it: public operations run locally."""
-        face = Face(self._crypto_client(key, self._credential, **self._options))
+        return self.face(self._crypto_client(key, self._credential, **self._options))
+
+    def face(self, client: Any) -> Face:
+        """Of another client of this flavour; it is closed with this one."""
+        face = Face(client)
         self._opened.append(face)
         return face
 
@@ -113,6 +118,10 @@ def sync_vault(url: str, credential: object, **options: object) -> Vault:
 
 def async_vault(url: str, credential: object, **options: object) -> Vault:
     return Vault(azure.keyvault.keys.aio, azure.keyvault.keys.crypto.aio, url, credential, **options)
+
+
+OpenAsOwner = Callable[..., AbstractAsyncContextManager[Vault]]
+"""Takes the flavour, and options of the client by name."""
 
 
 class OpenVault:

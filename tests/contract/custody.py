@@ -348,7 +348,13 @@ class CustodyContract:
 
     @pytest.mark.parametrize(
         "spec",
-        [KeySpec.rsa(1024), KeySpec.rsa(2056), KeySpec.rsa(2048, public_exponent=1), KeySpec.oct(64), KeySpec.oct(512)],
+        [
+            KeySpec.rsa(1024),
+            KeySpec.rsa(2056),
+            KeySpec.rsa(2048, public_exponent=1),
+            KeySpec.oct(64),
+            KeySpec.oct(1024),
+        ],
         ids=named,
     )
     async def test_what_is_not_served_is_refused(self, rig: Rig, spec: KeySpec) -> None:

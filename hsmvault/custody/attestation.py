@@ -25,7 +25,6 @@ from hsmvault.custody.attestation_statement import (
     ServerSays,
     TokenSays,
     WorldKeySays,
-    base64url,
     sha256_base64url,
     signing_input,
 )
@@ -37,6 +36,7 @@ from hsmvault.hsm import evidence, mechanisms
 from hsmvault.hsm.token import Token
 from hsmvault.hsm.work import KeyObject, WorkSession
 from hsmvault.hsm.world_keys import ATTESTATION_KEY, locate
+from hsmvault.model import base64url
 from hsmvault.model.algorithms import SIGNATURE_ALGORITHMS, KeySpec
 
 VERSION = "1"
@@ -69,6 +69,10 @@ class Attestor:
         self._certificate = certificate
         self._clock = clock
 
+    def adopt(self, certificate: bytes) -> None:
+        """Another node has completed the world meanwhile."""
+        self._certificate = certificate
+
     async def attest(self, token: Token, subject: Subject, opened: Callable[[WorkSession], Opened]) -> Attestation:
         """See Custodian.attest. opened: checks that the key belongs to its row, and opens it in this session, which
         ends with the job.
@@ -87,7 +91,7 @@ class Attestor:
                     public_jws = _signed(side, key_id, certificate, _public_statement(subject, private_jws, now))
                 return Attestation(pem(certificate), private_jws, public_jws, VERSION)
 
-        return await translated(token.make, job)
+        return await translated(token.run_once, job)
 
 
 NOBODY = Attestor(b"", SystemClock())
@@ -146,7 +150,7 @@ def _signed(
     assert ATTESTATION_KEY.curve is not None
     sign = mechanisms.signing(KeySpec.ec(ATTESTATION_KEY.curve), _ES256, hashlib.sha256(text).digest())
     signature = sign(work.bind(locate(work, ATTESTATION_KEY, key_id)))
-    return text + b"." + base64url(signature).encode()
+    return text + b"." + base64url.encode(signature).encode()
 
 
 def _world_key(work: WorkSession, world_key_id: bytes) -> WorldKeySays:
@@ -161,14 +165,14 @@ def _jwk(spec: KeySpec, public: bytes) -> dict[str, str]:
         length = (numbers.e.bit_length() + 7) // 8
         return {
             "kty": "RSA",
-            "n": base64url(numbers.n.to_bytes(spec.modulus_bytes, "big")),
-            "e": base64url(numbers.e.to_bytes(length, "big")),
+            "n": base64url.encode(numbers.n.to_bytes(spec.modulus_bytes, "big")),
+            "e": base64url.encode(numbers.e.to_bytes(length, "big")),
         }
     assert isinstance(key, ec.EllipticCurvePublicKey) and spec.curve is not None
     point, width = key.public_numbers(), spec.curve.field_bytes
     return {
         "kty": "EC",
         "crv": spec.curve.value,
-        "x": base64url(point.x.to_bytes(width, "big")),
-        "y": base64url(point.y.to_bytes(width, "big")),
+        "x": base64url.encode(point.x.to_bytes(width, "big")),
+        "y": base64url.encode(point.y.to_bytes(width, "big")),
     }

@@ -10,7 +10,8 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hsmvault.custody.attestation_statement import Value, unbase64url
+from hsmvault.custody.attestation_statement import Value
+from hsmvault.model import base64url
 
 MOST_BYTES = 1024 * 1024
 _CURVES: Mapping[str, ec.EllipticCurve] = {
@@ -105,7 +106,7 @@ def _decode(text: bytes, kind: type[_Read]) -> _Read:
 def _octets(text: str) -> bytes:
     """base64url, padded or not: clients differ."""
     try:
-        return unbase64url(text.rstrip("="))
+        return base64url.decode_exact(text.rstrip("="))
     except ValueError as error:
         raise Unreadable("a member of the attestation is not base64url") from error
 
@@ -130,4 +131,4 @@ def number_of(text: Value) -> int:
     """base64url of a big-endian number, padded or not. Raises ValueError."""
     if not isinstance(text, str):
         raise ValueError("not a number")
-    return int.from_bytes(unbase64url(text.rstrip("=")), "big")
+    return int.from_bytes(base64url.decode_exact(text.rstrip("=")), "big")

@@ -9,9 +9,10 @@ from datetime import UTC, datetime
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, utils
-from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_der_public_key
 from cryptography.x509.oid import NameOID
+
+from hsmvault.custody.certificate_der import body_of, self_signed_der
 
 _ECDSA_WITH_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")  # AlgorithmIdentifier, RFC 5758, 3.2
 _FIELD_BYTES = 32  # P-256
@@ -28,19 +29,12 @@ class Unsigned:
     def signed(self, signature: bytes) -> bytes:
         """The certificate in DER. signature: r || s, 64 bytes. Raises InvalidSignature when it is not the key's own."""
         r, s = (int.from_bytes(half, "big") for half in (signature[:_FIELD_BYTES], signature[_FIELD_BYTES:]))
-        value = b"\0" + utils.encode_dss_signature(r, s)
-        certificate_der = _tagged(0x30, self.body + _ECDSA_WITH_SHA256 + _tagged(0x03, value))
-        certificate = x509.load_der_x509_certificate(certificate_der)
-        certificate.verify_directly_issued_by(certificate)
-        return certificate_der
+        return self_signed_der(self.body, _ECDSA_WITH_SHA256, utils.encode_dss_signature(r, s))
 
 
 def unsigned(public: bytes, *, world: str, token_serial: str, serial: int, not_before: int) -> Unsigned:
     """public: SubjectPublicKeyInfo of a key on P-256, in DER. serial: positive, at most 20 bytes (RFC 5280, 4.1.2.2).
     not_before: seconds since 1970 UTC.
-
-    `cryptography` gives the body out only after signing, so a throwaway key signs once; neither that key nor its
-    signature goes any further.
     """
     key = load_der_public_key(public)
     assert isinstance(key, ec.EllipticCurvePublicKey)
@@ -61,7 +55,7 @@ def unsigned(public: bytes, *, world: str, token_serial: str, serial: int, not_b
         .add_extension(_signs_only(), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key), critical=False)
     )
-    return Unsigned(builder.sign(ec.generate_private_key(ec.SECP256R1()), SHA256()).tbs_certificate_bytes)
+    return Unsigned(body_of(builder, ec.generate_private_key(ec.SECP256R1())))
 
 
 def pem(certificate_der: bytes) -> bytes:
@@ -80,12 +74,3 @@ def _signs_only() -> x509.KeyUsage:
         encipher_only=False,
         decipher_only=False,
     )
-
-
-def _tagged(tag: int, content: bytes) -> bytes:
-    """One DER element with definite length (X.690, 8.1.3)."""
-    length = len(content)
-    if length < 0x80:
-        return bytes((tag, length)) + content
-    octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(octets))) + octets + content

@@ -21,6 +21,12 @@ def check_flags(private: PrivateStatement, findings: Findings) -> None:
         f"Token '{token.label}' ({token.manufacturer} {token.model}, serial {token.serial}, firmware "
         f"{token.firmware_version})."
     )
+    if server.family != "oct":
+        findings.check(
+            server.proved,
+            "The private key was used for the statement, and its answer fits the public key.",
+            "The statement does not say that the private key was used for it: it may not belong to the public key.",
+        )
     findings.check(bool(token.objects), "The token showed the key.", "The token showed no object of the key.")
     for one in token.objects:
         _about_object(one, server.family, findings)

@@ -6,11 +6,11 @@ what the token says are separate members. The payloads are JSON with sorted memb
 explains every member to whoever writes a verifier.
 """
 
-import base64
-import binascii
 import hashlib
 
 import msgspec
+
+from hsmvault.model import base64url
 
 FORMAT = 1
 PRIVATE = "private-key"
@@ -107,26 +107,8 @@ class PublicStatement(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     private_key_sha256: str
 
 
-def base64url(octets: bytes) -> str:
-    """Without padding (RFC 7515, 2)."""
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")
-
-
-def unbase64url(text: str) -> bytes:
-    """Strictly. Raises ValueError."""
-    if "=" in text or "+" in text or "/" in text:
-        raise ValueError("not base64url without padding")
-    try:
-        octets = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-    except binascii.Error as error:
-        raise ValueError("not base64url") from error
-    if base64url(octets) != text:
-        raise ValueError("not canonical base64url")
-    return octets
-
-
 def sha256_base64url(octets: bytes) -> str:
-    return base64url(hashlib.sha256(octets).digest())
+    return base64url.encode(hashlib.sha256(octets).digest())
 
 
 def encode(statement: PrivateStatement | PublicStatement | Header) -> bytes:
@@ -136,4 +118,4 @@ def encode(statement: PrivateStatement | PublicStatement | Header) -> bytes:
 def signing_input(certificate_der: bytes, statement: PrivateStatement | PublicStatement) -> bytes:
     """Header and payload as they are signed (RFC 7515, 5.1)."""
     header = Header(ALGORITHM, TYPE, sha256_base64url(certificate_der))
-    return f"{base64url(encode(header))}.{base64url(encode(statement))}".encode()
+    return f"{base64url.encode(encode(header))}.{base64url.encode(encode(statement))}".encode()

@@ -5,8 +5,8 @@ read raises Unreadable; whatever can be read becomes findings, as many as there 
 fault to learn of the next.
 """
 
-import hashlib
 import re
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import msgspec
@@ -29,19 +29,22 @@ from hsmvault.custody.attestation_statement import (
     PrivateStatement,
     PublicStatement,
     Value,
-    base64url,
     sha256_base64url,
-    unbase64url,
 )
+from hsmvault.model import base64url
 
 _SIGNATURE_BYTES = 64
+_CLOCKS_DIFFER_SECONDS = 300
 _KID = re.compile(r"https?://([^/]+)/keys/([0-9A-Za-z-]{1,127})/([0-9a-f]{32})/?", re.ASCII)
 _Statement = TypeVar("_Statement", PrivateStatement, PublicStatement)
 
 
-def verify(text: bytes, pinned: bytes | None) -> Findings:
+def verify(
+    text: bytes, pinned: bytes | None, *, now: float | None = None, max_age_seconds: int | None = None
+) -> Findings:
     """text: JSON, a key bundle with attributes.attestation, or the attestation alone. pinned: certificates in PEM that
-    are trusted; None to take the file's own, which then stays an open question.
+    are trusted; None to take the file's own, which then stays an open question. now: seconds since 1970 UTC; None to
+    say the statement's time without its age. max_age_seconds: how old it may be, which needs now.
 
     Raises Unreadable.
     """
@@ -62,6 +65,7 @@ def verify(text: bytes, pinned: bytes | None) -> Findings:
         "The statement about the private key is of another kind or format.",
     ):
         return findings
+    _about_time(private.time, now, max_age_seconds, findings)
     _about_key(given, private, findings)
     _about_public(given, private, key, thumbprint, findings)
     check_flags(private, findings)
@@ -106,8 +110,9 @@ def _parts(jws: bytes) -> tuple[Header, bytes, bytes, bytes]:
     try:
         text = jws.decode("ascii")
         head, payload, signature = text.split(".")
-        header = msgspec.json.decode(unbase64url(head), type=Header)
-        return header, unbase64url(payload), f"{head}.{payload}".encode(), unbase64url(signature)
+        header = msgspec.json.decode(base64url.decode_exact(head), type=Header)
+        signed = f"{head}.{payload}".encode()
+        return header, base64url.decode_exact(payload), signed, base64url.decode_exact(signature)
     except (ValueError, msgspec.MsgspecError) as error:  # ValueError: not three parts, not ASCII, not base64url
         raise Unreadable("a statement is not a compact JWS") from error
 
@@ -151,6 +156,30 @@ def _is_signature(key: ec.EllipticCurvePublicKey, signed: bytes, signature: byte
     except (InvalidSignature, ValueError):
         return False
     return True
+
+
+def _about_time(time: int, now: float | None, max_age_seconds: int | None, findings: Findings) -> None:
+    """An attestation says how a key was at one moment. A time ahead of the verifier's clock is no age at all."""
+    try:
+        said = datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (ValueError, OverflowError, OSError):  # hostile only if its signer is
+        findings.check(False, "", "The time of the statement is not a time.")
+        return
+    if now is None:
+        findings.say(f"It was made at {said}, by the server's clock.")
+        return
+    age = int(now) - time
+    words = f"It was made at {said}, by the server's clock, {age} seconds ago"
+    if age < -_CLOCKS_DIFFER_SECONDS:
+        findings.check(False, "", f"It was made at {said}, by the server's clock, which is in the future.")
+    elif max_age_seconds is None:
+        findings.say(f"{words}.")
+    else:
+        findings.check(
+            age <= max_age_seconds,
+            f"{words}: not more than {max_age_seconds}.",
+            f"{words}: more than {max_age_seconds}.",
+        )
 
 
 def _about_key(given: Given, private: PrivateStatement, findings: Findings) -> None:
@@ -214,7 +243,7 @@ def _about_public(
         public.format == FORMAT
         and public.kind == PUBLIC
         and (public.container, public.name, public.version) == (server.container, server.name, server.version)
-        and public.private_key_sha256 == base64url(hashlib.sha256(given.private_key).digest())
+        and public.private_key_sha256 == sha256_base64url(given.private_key)
         and spki is not None
         and sha256_base64url(spki) == server.spki_sha256,
         "Both statements belong together.",

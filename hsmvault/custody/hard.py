@@ -28,8 +28,8 @@ from hsmvault.custody.protocols import (
     Terms,
 )
 from hsmvault.custody.reference import FORMAT, Origin, WrappedReference, decode_wrapped
-from hsmvault.custody.steps import Steps, cache_name, destroy_quietly, translated, unusable
-from hsmvault.custody.terms import EXCHANGE_ONLY, check_terms, prove_use
+from hsmvault.custody.steps import Steps, cache_name, cache_names, destroy_quietly, translated, unusable
+from hsmvault.custody.terms import check_terms, prove_use, require_use
 from hsmvault.custody.token_key import TokenKey
 from hsmvault.custody.token_secret import TokenSecretKey, copies, prove_copies
 from hsmvault.custody.world import World, same_mac, world_mac
@@ -92,7 +92,7 @@ class WrappedCustodian:
         """See Custodian. The key enters the token wrapped under a fresh random key that lives for this one call."""
         token = self.world.token()
         spec = material.spec
-        _require_served(token.profile, spec, imported=True)
+        _require_served(token.profile, spec)
         if spec.family is Family.OCT and 8 * len(material.encoded) != spec.size_bits:
             raise BadRequest("The key cannot be imported.", detail="length of an oct key")
         made = self._made(spec.family, terms, Origin.IMPORTED)
@@ -156,22 +156,20 @@ class WrappedCustodian:
 
         return await translated(self.world.token().run_once, job)
 
-    def open(self, held: HeldKey, binding: Binding) -> KeyHandle:
+    def open(self, held: HeldKey, binding: Binding, *, secure: bool = False) -> KeyHandle:
         """See Custodian."""
         assert held.custody is CustodyClass.WRAPPED
+        name = cache_name(held, binding, secure=secure)
         if held.spec.family is Family.OCT:
             return TokenSecretKey(
-                self.loaded,
-                held.spec,
-                cache_name(held, binding),
-                lambda use, work: self._load_secret(work, held, binding, use),
+                self.loaded, held.spec, name, lambda use, work: self._load_secret(work, held, binding, use, secure)
             )
         return TokenKey(
             self.loaded,
             self.world.unpadders,
             held.spec,
-            cache_name(held, binding),
-            lambda work: self._load(work, held, binding),
+            name,
+            lambda work: self._load(work, held, binding, secure),
         )
 
     async def attest(self, held: HeldKey, binding: Binding) -> Attestation:
@@ -220,8 +218,9 @@ class WrappedCustodian:
     async def destroy(self, held: HeldKey, binding: Binding) -> None:
         """See Custodian. Destroys working copies; the blob is the row's, and a backup of the database may have it."""
         for loaded in self.loaded:
-            for name in copies(cache_name(held, binding), held.spec):
-                self._step("forget", partial(loaded.forget, name))
+            for name in cache_names(held, binding):
+                for copy in copies(name, held.spec):
+                    self._step("forget", partial(loaded.forget, copy))
 
     # -- in the threads ---------------------------------------------------------------------------------------------
 
@@ -268,6 +267,7 @@ class WrappedCustodian:
             made.terms.exportable,
             made.export_key_id,
             export_blob,
+            made.terms.secure,
         )
         return self._step("mac", lambda: _bound(work, held, reference, binding))
 
@@ -283,12 +283,11 @@ class WrappedCustodian:
         finally:
             self._step("destroy copy", lambda: destroy_quietly(copy))
 
-    def _load(self, work: WorkSession, held: HeldKey, binding: Binding) -> KeyObject:
+    def _load(self, work: WorkSession, held: HeldKey, binding: Binding, secure: bool) -> KeyObject:
         """A working copy that signs and decrypts."""
         reference = decode_wrapped(held.reference)
         _check_mac(work, held, reference, binding)
-        if reference.exchange:
-            raise BadRequest(EXCHANGE_ONLY)
+        require_use(reference.terms, secure=secure)
         try:
             return objects.unwrap_private(
                 work,
@@ -301,10 +300,11 @@ class WrappedCustodian:
         except WrongAttributes as error:
             raise unusable(str(error)) from error
 
-    def _load_secret(self, work: WorkSession, held: HeldKey, binding: Binding, use: Use) -> KeyObject:
+    def _load_secret(self, work: WorkSession, held: HeldKey, binding: Binding, use: Use, secure: bool) -> KeyObject:
         """A working copy of an oct key for one use."""
         reference = decode_wrapped(held.reference)
         _check_mac(work, held, reference, binding)
+        require_use(reference.terms, secure=secure)
         world_key = locate(work, WORLD_KEY, reference.world_key_id)
         try:
             return secret_keys.unwrap_working(work, world_key, reference.blob, held.spec, use)
@@ -345,9 +345,9 @@ class _Made:
         return Stay(leaves=True, exchange=self.terms.exchange, exportable=self.terms.exportable)
 
 
-def _require_served(profile: Profile, spec: KeySpec, *, imported: bool = False) -> None:
+def _require_served(profile: Profile, spec: KeySpec) -> None:
     if spec.family is Family.OCT:
-        secret_keys.require_served(profile, spec, imported=imported)
+        secret_keys.require_served(profile, spec)
     else:
         objects.require_served(profile, spec)
 

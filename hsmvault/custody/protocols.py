@@ -47,10 +47,13 @@ class Terms:
 
     exchange: a key-exchange key (BYOK). It unwraps other keys inside the token and does nothing else. RSA alone.
     exportable: it may be released, wrapped to a key of somebody who was attested (export()).
+    secure: it wraps and unwraps data keys for attested environments and does nothing else: an ordinary handle refuses
+    it, and one that is opened for it refuses every other key (open()). RSA and oct.
     """
 
     exchange: bool = False
     exportable: bool = False
+    secure: bool = False
 
 
 PLAIN = Terms()
@@ -177,10 +180,13 @@ class Custodian(Protocol):
         """
         ...
 
-    def open(self, held: HeldKey, binding: Binding) -> KeyHandle:
+    def open(self, held: HeldKey, binding: Binding, *, secure: bool = False) -> KeyHandle:
         """A handle for a stored key. Cheap and without I/O: the first use loads the material and checks that it
         belongs to this binding; a copy from another row, or a changed one, raises Unavailable with the reason in
         the operator's log, and never works. Keep the handle: it is made once per key version.
+
+        secure: for the work of Terms.secure. Whether the key was made for that is decided by what is bound to its
+        material, at the first use: a handle and a key that do not fit each other raise BadRequest.
         """
         ...
 

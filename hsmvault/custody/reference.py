@@ -34,18 +34,19 @@ class ResidentReference(msgspec.Struct, frozen=True, array_like=True, forbid_unk
     mac: bytes
     origin: Origin = Origin.UNKNOWN
     exchange: bool = False
+    secure: bool = False
 
     @property
     def terms(self) -> Terms:
         """A resident key is never exportable."""
-        return Terms(exchange=self.exchange)
+        return Terms(exchange=self.exchange, secure=self.secure)
 
     def message(self, held: HeldKey, binding: Binding) -> bytes:
         """What the MAC is over."""
         first = (bytes([self.format]), spec_bytes(held.spec), held.public, self.token_id)
         if self.format == _FIRST:
             return binding.encode(*first)
-        return binding.encode(*first, self.origin.value.encode(), bytes([self.exchange]))
+        return binding.encode(*first, self.origin.value.encode(), _flags(self.terms)[:1])
 
 
 class WrappedReference(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -62,18 +63,19 @@ class WrappedReference(msgspec.Struct, frozen=True, array_like=True, forbid_unkn
     exportable: bool = False
     export_key_id: bytes = b""
     export_blob: bytes = b""
+    secure: bool = False
 
     @property
     def terms(self) -> Terms:
-        return Terms(self.exchange, self.exportable)
+        return Terms(self.exchange, self.exportable, self.secure)
 
     def message(self, held: HeldKey, binding: Binding) -> bytes:
         """What the MAC is over."""
         first = (bytes([self.format]), spec_bytes(held.spec), held.public, self.world_key_id, self.blob)
         if self.format == _FIRST:
             return binding.encode(*first)
-        flags = bytes([self.exchange, self.exportable])
-        return binding.encode(*first, self.origin.value.encode(), flags, self.export_key_id, self.export_blob)
+        origin, flags = self.origin.value.encode(), _flags(self.terms)
+        return binding.encode(*first, origin, flags, self.export_key_id, self.export_blob)
 
 
 _Reference = TypeVar("_Reference", ResidentReference, WrappedReference)
@@ -92,6 +94,11 @@ def decode_wrapped(reference: bytes) -> WrappedReference:
 def token_id(held: HeldKey) -> bytes | None:
     """CKA_ID of the token object that a key consists of; None for the classes that leave nothing in the token."""
     return decode_resident(held.reference).token_id if held.custody is CustodyClass.RESIDENT else None
+
+
+def _flags(terms: Terms) -> bytes:
+    """Two bytes; a resident key has the first alone. Each flag has a bit of its own."""
+    return bytes([terms.exchange | terms.secure << 1, terms.exportable])
 
 
 def _decode(reference: bytes, kind: type[_Reference]) -> _Reference:

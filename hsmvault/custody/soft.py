@@ -117,9 +117,11 @@ class SoftCustodian:
         """Never: what was wrapped for the HSM is opened in the HSM alone."""
         raise BadRequest("A key that is wrapped for the HSM can only be imported as an HSM-backed key.")
 
-    def open(self, held: HeldKey, binding: Binding) -> "SoftKeyHandle":
+    def open(self, held: HeldKey, binding: Binding, *, secure: bool = False) -> "SoftKeyHandle":
         if held.custody is not CustodyClass.SOFT:
             raise damaged(binding, f"it is a {held.custody.value} key")
+        if secure:
+            raise damaged(binding, "no soft key is made for secure wrapping")
         return SoftKeyHandle(self, held, binding)
 
     async def pack(self, held: HeldKey, binding: Binding) -> bytes:
@@ -259,6 +261,8 @@ def _require_plain(terms: Terms) -> None:
         raise BadRequest(_EXPORTABLE)
     if terms.exchange:
         raise BadRequest("Key exchange keys must be HSM-backed.")
+    if terms.secure:
+        raise BadRequest("Keys for secure wrapping must be HSM-backed.")
 
 
 def _admitted(material: PrivateKeyMaterial) -> SoftKey:

@@ -5,7 +5,7 @@ statement and nothing else, so that no statement can be taken for another. The f
 its public part, its certificate and the opaque reference. Two workers that make it at once agree by that row.
 
 Its certificate is self-signed: who relies on statements pins it. It is good for ten years, and its last month is the
-time in which a new key takes its place.
+time in which a new key takes its place. A key under a world key that was rotated is replaced, too.
 """
 
 import asyncio
@@ -20,15 +20,17 @@ from hsmvault.clock import Clock, Identifiers
 from hsmvault.custody.custodians import WorldCustody
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.protocols import Binding, Custodian, CustodyClass, HeldKey, KeyHandle
+from hsmvault.custody.reference import decode_wrapped
 from hsmvault.custody.self_signed import RS256, self_signed
 from hsmvault.custody.steps import unusable
 from hsmvault.errors import RequestError
 from hsmvault.model import base64url
 from hsmvault.model.algorithms import KeySpec
-from hsmvault.store import meta
+from hsmvault.store import meta, worlds
 from hsmvault.store.database import Conflicted, Database, Transaction
 
 _PREFIX = "statement-key:"
+_KIND = "statement key"  # of the binding: no row of a vault's key opens one
 _FORMAT = 1
 _SPEC = KeySpec.rsa(2048)
 _LIFE_SECONDS = 3650 * 86_400
@@ -80,6 +82,7 @@ class StatementKeys:
         dns_names: Sequence[str] = (),
     ) -> None:
         self._purpose = purpose
+        self._world_id = world_id
         self._name = f"{_PREFIX}{purpose}:{world_id}"
         self._world = world
         self._database = database
@@ -109,12 +112,14 @@ class StatementKeys:
         return f"{signed}.{base64url.encode(signature)}"
 
     async def current(self) -> StatementKey:
-        """Made when there is none, or when its time is nearly over. Raises Unavailable, Throttled."""
+        """Made when there is none, when its time is nearly over, or when its world key was rotated. Raises Unavailable,
+        Throttled.
+        """
         if self._key is not None and self._clock.monotonic() < self._good_until:
             return self._key
         async with self._lock:
             row = await self._read()
-            if row is None or self._clock.now() >= row.expires - _LAST_SECONDS:
+            if row is None or self._clock.now() >= row.expires - _LAST_SECONDS or await self._is_under_older(row):
                 row = await self._replace(row)
             self._key = self._opened(row)
             self._good_until = self._clock.monotonic() + _REREAD_SECONDS
@@ -123,6 +128,15 @@ class StatementKeys:
     async def _read(self) -> _Row | None:
         async with self._database.read() as tx:
             return _decode(await meta.get(tx, self._name))
+
+    async def _is_under_older(self, row: _Row) -> bool:
+        """Under an older generation of the world key, which nothing should need for ten years. One that we do not know
+        yet is a newer one."""
+        if row.custody != CustodyClass.WRAPPED.value:
+            return False
+        async with self._database.read() as tx:
+            older = [one.key_id for one in await worlds.older_world_keys(tx, self._world_id)]
+        return bool(older) and decode_wrapped(row.reference).world_key_id in older
 
     async def _replace(self, old: _Row | None) -> _Row:
         """Make a key, unless somebody else does so meanwhile; the old one goes."""
@@ -183,7 +197,7 @@ class StatementKeys:
         return custodian
 
     def _binding(self, version: str) -> Binding:
-        return Binding("statements", "key", self._purpose, version)
+        return Binding("statements", _KIND, self._purpose, version)
 
 
 async def references(tx: Transaction, custody: str) -> list[bytes]:

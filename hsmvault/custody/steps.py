@@ -45,9 +45,17 @@ def destroy_quietly(key: KeyObject) -> None:
         objects.destroy(key)
 
 
-def cache_name(held: HeldKey, binding: Binding) -> bytes:
-    """A name for a key in a row: the same reference in another row is another name, and is checked anew."""
-    return hashlib.sha256(binding.encode(spec_bytes(held.spec), held.public, held.reference)).digest()
+def cache_name(held: HeldKey, binding: Binding, *, secure: bool = False) -> bytes:
+    """A name for a key in a row: the same reference in another row is another name, and is checked anew. So is what a
+    handle for secure wrapping has loaded: no other handle finds it.
+    """
+    use = b"secure" if secure else b""
+    return hashlib.sha256(binding.encode(spec_bytes(held.spec), held.public, held.reference, use)).digest()
+
+
+def cache_names(held: HeldKey, binding: Binding) -> tuple[bytes, bytes]:
+    """All of them."""
+    return cache_name(held, binding), cache_name(held, binding, secure=True)
 
 
 def spec_bytes(spec: KeySpec) -> bytes:

@@ -8,6 +8,7 @@ from hsmvault.hsm.work import KeyObject, WorkSession
 from hsmvault.model.algorithms import Family, KeySpec
 
 EXCHANGE_ONLY = "The key is a key exchange key: it imports other keys and does nothing else."
+SECURE_ONLY = "The key wraps and unwraps data keys for attested environments and does nothing else."
 
 
 def check_terms(family: Family, terms: Terms) -> None:
@@ -16,6 +17,20 @@ def check_terms(family: Family, terms: Terms) -> None:
         raise BadRequest("A key exchange key must be an RSA key.")
     if terms.exchange and terms.exportable:
         raise BadRequest("A key exchange key cannot be exportable.")
+    if terms.secure and (family is Family.EC or terms.exchange or terms.exportable):
+        raise BadRequest("A key for secure wrapping must be an RSA or oct key, and is nothing else.")
+
+
+def require_use(terms: Terms, *, secure: bool) -> None:
+    """Whether a handle may load a key. terms: as the reference has them, after its MAC was checked. secure: the handle
+    was opened for secure wrapping. Raises BadRequest.
+    """
+    if terms.exchange:
+        raise BadRequest(EXCHANGE_ONLY)
+    if terms.secure and not secure:
+        raise BadRequest(SECURE_ONLY)
+    if secure and not terms.secure:
+        raise BadRequest("The key was not made for secure wrapping.")
 
 
 def prove_use(work: WorkSession, key: KeyObject, spec: KeySpec, public: bytes, terms: Terms) -> None:

@@ -5,16 +5,19 @@ the key wrapped anew, to the key of the environment whose assertion the release 
 service holds the data key in the clear for the moment in between.
 
 What is published about these operations are their models and the clients' examples: the wrapping key has key_ops made
-for them, a release policy, and is not exportable. That the key leaves wrapped to the environment's key with
-RSA-OAEP-256 is our reading of "released into the target environment"; docs/divergences.md has it.
+for them, a release policy, and is not exportable. That a key is for secure wrapping is bound to its material
+(Terms.secure): it does nothing else, and no other key does this, whatever a row says. That the data key leaves wrapped
+to the environment's key with RSA-OAEP-256 is our reading of "released into the target environment"; docs/divergences.md
+has it.
 """
 
+import hmac
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
 from hsmvault.clock import Clock
 from hsmvault.custody.custodians import Custodians
-from hsmvault.errors import CiphertextRefused
+from hsmvault.errors import CiphertextRefused, Unavailable
 from hsmvault.model.algorithms import (
     ENCRYPTION_ALGORITHMS,
     OCT_SIZES_BITS,
@@ -85,12 +88,17 @@ class KeySecureWrap:
         key = await self._keys.find(container, name, version)
         check_usable(key.row, WRAP, self._clock.now(), timely=True)
         _fit(algorithm, key.row)
+        await check_bound(self._custodians, container, key.row)
         data_key = await self._random(container, _DATA_KEY_BYTES)
+        assert key.secure is not None
         if algorithm.family is Family.OCT:
-            wrapped = await key.handle.encrypt(algorithm, data_key, b"", b"")
+            wrapped = await key.secure.encrypt(algorithm, data_key, b"", b"")
         else:
             assert key.public is not None
             wrapped = key.public.encrypt(algorithm, data_key)
+            # The row alone says whose public key it is and what for; that the private one opens it again proves both.
+            if not hmac.compare_digest(await key.secure.decrypt(algorithm, wrapped), data_key):
+                raise Unavailable("The key could not be used.", detail="a securely wrapped key opened to another one")
         return SecurelyWrapped(key.row, algorithm.name, wrapped)
 
     async def unwrap(
@@ -109,7 +117,8 @@ class KeySecureWrap:
         check_accepted(key.row, assertion)
         if len(wrapped) != _wrapped_bytes(algorithm, key.row):
             raise CiphertextRefused(detail="the length is not that of a wrapped AES-256 key")
-        data_key = await key.handle.decrypt(algorithm, wrapped)
+        assert key.secure is not None
+        data_key = await key.secure.decrypt(algorithm, wrapped)
         if len(data_key) != _DATA_KEY_BYTES:
             raise CiphertextRefused(detail="what was wrapped is not an AES-256 key")
         again = assertion.key.public.encrypt(_TO_ENVIRONMENT, data_key)

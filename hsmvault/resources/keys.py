@@ -19,12 +19,13 @@ from hsmvault.model.algorithms import Family, KeySpec, default_key_operations
 from hsmvault.model.containers import Container
 from hsmvault.model.keys import NO_TAGS, KeyName, KeyVersion
 from hsmvault.model.operations import Kind
-from hsmvault.resources import key_schedule, refusals
+from hsmvault.model.release_policies import ReleasePolicy
+from hsmvault.resources import key_schedule, refusals, retention
 from hsmvault.resources.imported_keys import ImportedKey, WrappedKey, admitted_exponents
 from hsmvault.resources.key_cache import KeyCache, binding_of, held_by
-from hsmvault.resources.key_settings import EXCHANGE, KeySettings, changed_by, terms_of, terms_of_new
+from hsmvault.resources.key_settings import EXCHANGE, KeySettings, changed_by, check_fits, terms_of, terms_of_new
 from hsmvault.resources.key_state import check_usable
-from hsmvault.resources.policy_binding import bound, check_bound
+from hsmvault.resources.policy_binding import bound, check_bound, is_same
 from hsmvault.store import keys as store
 from hsmvault.store.database import Conflicted, Database, Transaction
 
@@ -123,7 +124,9 @@ class Keys:
     async def succeed(
         self, container: Container, like: KeyVersion, decide: Decide, record: Record | None = None
     ) -> KeyVersion:
-        """A new version with fresh material of the same type and on the same terms. Raises as create."""
+        """A new version with fresh material of the same type and on the same terms; the exponent of an RSA key, which
+        may have been imported, stays. Raises as create.
+        """
         refusals.check_key_class(container, hardware=like.hardware)
         custodian = self._custodians.for_new(container, hardware=like.hardware)
         await self._check_name(container, like.name)
@@ -146,10 +149,9 @@ class Keys:
     async def get(self, container: Container, name: str, version: str | None) -> KeyVersion:
         return (await self._cache.find(container, name, version)).row
 
-    async def page(self, container: Container, after: str | None, limit: int) -> list[KeyVersion]:
+    async def page(self, container: Container, after: str | None, limit: int) -> tuple[KeyVersion, ...]:
         """Latest versions by name, those behind `after`; also disabled ones."""
-        async with self._database.read() as tx:
-            return await store.page(tx, container.id, after, limit)
+        return await self._cache.page(container, after, limit)
 
     async def version_page(self, container: Container, name: str, after: int | None, limit: int) -> list[KeyVersion]:
         """Versions by their sequence. An unknown name has none."""
@@ -158,6 +160,7 @@ class Keys:
 
     async def update(self, container: Container, name: str, version: str | None, settings: KeySettings) -> KeyVersion:
         """Change what settings say, leave the rest. Raises NotFound, BadRequest, Conflict."""
+        checked: ReleasePolicy | None = None
         if settings.release_policy is not None:
             async with self._database.read() as tx:
                 row = await store.version(tx, container.id, name.lower(), version)
@@ -165,13 +168,15 @@ class Keys:
                 raise refusals.not_found(Kind.KEYS, name, version)
             await check_bound(self._custodians, container, row)  # one that was changed has lost its say on changes
             changed_by(row, settings, int(self._clock.now()))
-            version = row.version
+            version, checked = row.version, row.release_policy
             settings = await self._with_bound_policy(container, name, version, settings)
         async with self._database.write() as tx:
             at_name = await store.name(tx, container.id, name.lower())
             row = await store.version(tx, container.id, name.lower(), version)
             if at_name is None or row is None:
                 raise refusals.not_found(Kind.KEYS, name, version)
+            if settings.release_policy is not None and not is_same(row.release_policy, checked):
+                raise refusals.changed_meanwhile(Kind.KEYS, name)
             changed = changed_by(row, settings, int(self._clock.now()))
             await store.update_version(tx, changed, at_name=at_name)
             if row.version == at_name.latest_version:
@@ -182,12 +187,12 @@ class Keys:
     async def delete(self, container: Container, name: str) -> DeletedKey:
         """All versions leave the normal routes at once. Raises NotFound."""
         now = int(self._clock.now())
-        purge_at = container.retention.purge_date(now)
         async with self._database.write() as tx:
             at_name = await store.name(tx, container.id, name.lower())
             row = await store.version(tx, container.id, name.lower(), None)
             if at_name is None or row is None:
                 raise refusals.not_found(Kind.KEYS, name)
+            purge_at = await retention.purge_at(tx, container.retention, now)
             await store.mark_deleted(tx, at_name, now, purge_at)
             await key_schedule.cancel(tx, container, name)
         return DeletedKey(row, now, purge_at)
@@ -274,6 +279,7 @@ class Keys:
         now = int(self._clock.now())
         try:
             if isinstance(settings, KeySettings):
+                check_fits(settings.operations or (), held.spec)
                 settings = await self._with_bound_policy(container, name, version, settings)
             async with self._database.write() as tx:
                 at_name = await store.name(tx, container.id, name.lower())

@@ -1,10 +1,12 @@
 """Vaults and managed HSM pools."""
 
+import re
 from ipaddress import ip_network
 
 import msgspec
 import sqlalchemy as sa
 
+from hsmvault.errors import Damaged
 from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container, ContainerKind
 from hsmvault.model.lifecycle import Retention
 from hsmvault.model.network import NetworkRules
@@ -103,6 +105,7 @@ class _Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     certificates: tuple[str, ...] = ()
 
 
+_GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _encoder = msgspec.json.Encoder()
 _network_decoder = msgspec.json.Decoder(_Network)
 _policies_decoder = msgspec.json.Decoder(tuple[_Policy, ...])
@@ -156,7 +159,12 @@ def _encode_policies(policies: tuple[AccessPolicy, ...]) -> str:
 
 
 def _decode(row: Row) -> Container:
+    """Raises Damaged when the id is no GUID: what is bound to 'login', 'statements' or a place of backups is bound to
+    those words where a vault's key has this id, and no row in this table may stand for them.
+    """
     values = dict(zip(_NAMES, row, strict=True))
+    if _GUID.fullmatch(values["id"]) is None:
+        raise Damaged("The object is not available.", detail="the id of a container in the database is not a GUID")
     network = _network_decoder.decode(values["network"])
     return Container(
         id=values["id"],

@@ -87,7 +87,6 @@ _UPDATE_VERSION = Statement(
     sa.update(key_versions).where(_this_version),
     ["operations", "updated", "enabled", "not_before", "expires", "exportable", "tags", "release_policy"],
 )
-_REPLACE_MATERIAL = Statement(sa.update(key_versions).where(_this_version), ["reference"])
 _SET_ROTATION_POLICY = Statement(sa.update(key_names).where(_as_read, _is_active), ["rotation_policy", "revision"])
 _DELETE_NAME = Statement(sa.update(key_names).where(_as_read, _is_active), ["deleted_at", "purge_at", "revision"])
 _RECOVER_NAME = Statement(sa.update(key_names).where(_as_read, _is_deleted), ["deleted_at", "purge_at", "revision"])
@@ -201,21 +200,6 @@ async def set_rotation_policy(tx: Transaction, at_name: KeyName, policy: Rotatio
         revision=at_name.revision + 1,
     )
     tx.changed("key", at_name.container_id, at_name.folded)
-
-
-async def replace_material(tx: Transaction, version: KeyVersion) -> None:
-    """The same key in another wrapping: replaces the reference alone, of active and deleted keys, without a new
-    revision. Raises Conflicted when the version is gone.
-    """
-    folded = version.name.lower()
-    await tx.swap(
-        _REPLACE_MATERIAL,
-        container_id=version.container_id,
-        folded=folded,
-        version=version.version,
-        reference=version.reference,
-    )
-    tx.changed("key", version.container_id, folded)
 
 
 async def mark_deleted(tx: Transaction, at_name: KeyName, deleted_at: int, purge_at: int) -> None:

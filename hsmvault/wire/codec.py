@@ -1,7 +1,5 @@
 """Bytes to types at the edge: bodies, base64url, query strings. What cannot be read is the caller's BadRequest."""
 
-import binascii
-from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -11,11 +9,11 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from hsmvault.errors import BadRequest
+from hsmvault.model import base64url
 from hsmvault.model.strict_json import NotStrictJson, parse_object
 from hsmvault.resources.refusals import invalid_property
 
 Body = TypeVar("Body")
-_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 LARGE_BYTES = 64 * 1024
 """Bodies beyond it are read in another thread. Only what holds one long string is as long: a backup."""
 _MOST_MARKS = 4096
@@ -47,15 +45,15 @@ def encode_body(value: object) -> bytes:
 def from_base64url(text: str, member: str) -> bytes:
     """RFC 4648, 5. Whole padding is tolerated, anything else outside the alphabet is not. Raises BadRequest."""
     try:
-        raw = text.encode("ascii")
-        if b"+" in raw or b"/" in raw:
+        bare = text.rstrip("=")
+        if len(text) != len(bare) and (len(text) % 4 or len(text) - len(bare) > 2):
             raise ValueError
-        bare = raw.rstrip(b"=")
-        if len(raw) != len(bare) and (len(raw) % 4 or len(raw) - len(bare) > 2):
-            raise ValueError
-        return binascii.a2b_base64(bare.translate(_TO_STANDARD) + b"=" * (-len(bare) % 4), strict_mode=True)
+        return base64url.decode(bare)
     except ValueError:
         raise invalid_property(member) from None
+
+
+to_base64url = base64url.encode
 
 
 def from_any_base64(text: str, member: str) -> bytes:
@@ -63,11 +61,6 @@ def from_any_base64(text: str, member: str) -> bytes:
     if "-" not in text and "_" not in text:
         text = text.replace("+", "-").replace("/", "_")
     return from_base64url(text, member)
-
-
-def to_base64url(content: bytes) -> str:
-    """Without padding."""
-    return urlsafe_b64encode(content).rstrip(b"=").decode("ascii")
 
 
 @lru_cache(maxsize=1024)

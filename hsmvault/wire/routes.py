@@ -6,12 +6,15 @@ as the service tolerates both.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from hsmvault.model import local_roles
 from hsmvault.model.containers import ContainerKind
 from hsmvault.model.operations import OPERATIONS, Kind, Operation
 
 _NAME, _VERSION, _SCOPE = "{name}", "{version}", "{scope}"
+_MOST_KNOWN = 4096  # paths that are remembered: a key is asked for again and again by the same one
+_LONGEST_KNOWN = 256  # characters; a name, a version and an operation have at most 180
 _SCOPES = (local_roles.ALL, local_roles.KEYS, f"{local_roles.KEYS}/{_NAME}")
 
 
@@ -52,12 +55,16 @@ class Router:
 
     def __init__(self, kind: ContainerKind) -> None:
         self._roots: dict[str, _Node] = {}
+        self._known = lru_cache(maxsize=_MOST_KNOWN)(self._find)
         for operation in OPERATIONS:
             if kind in operation.served_by:
                 self._add(operation)
 
     def find(self, method: str, path: str) -> Match | None:
         """None: no such route. HEAD, OPTIONS and method overrides have none."""
+        return self._known(method, path) if len(path) <= _LONGEST_KNOWN else self._find(method, path)
+
+    def _find(self, method: str, path: str) -> Match | None:
         root = self._roots.get(method)
         if root is None:
             return None

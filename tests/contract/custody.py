@@ -373,6 +373,9 @@ class CustodyContract:
     async def test_terms_that_no_key_can_have_are_refused(self, rig: Rig) -> None:
         for spec, terms in (
             (P256, Terms(exchange=True)),
+            (P256, Terms(secure=True)),
+            (RSA_2048, Terms(exportable=True, secure=True)),
+            (RSA_2048, Terms(exchange=True, secure=True)),
             (RSA_2048, Terms(exchange=True, exportable=True)),
         ):
             with pytest.raises(BadRequest):

@@ -1,12 +1,15 @@
 """Attestation: what a real token says about keys, and what the verifier makes of it."""
 
+import asyncio
 import base64
 import copy
 import hashlib
 import json
 import os
+import threading
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import jwt
 import pytest
@@ -24,6 +27,7 @@ from hsmvault.custody.hard import WrappedCustodian
 from hsmvault.custody.protocols import Terms
 from hsmvault.custody.reference import Origin
 from hsmvault.errors import BadRequest, Unavailable
+from hsmvault.hsm import objects, world_keys
 from hsmvault.model.algorithms import Curve, KeySpec
 from tests.contract.custody_rig import callers_key
 from tests.custody.attestations import (
@@ -218,6 +222,34 @@ async def test_attesting_leaves_nothing_in_the_token(rig: Attesting, key: Attest
     assert await rig.world.token().run(count) == before
 
 
+async def test_who_asks_for_attestations_holds_up_no_creation_and_waits_for_none(rig: Attesting, key: Attested) -> None:
+    """There is one thread that makes RSA keys."""
+    begun, made = threading.Event(), threading.Event()
+    making = asyncio.create_task(rig.world.token().make(lambda _: (begun.set(), made.wait())))
+    try:
+        assert await asyncio.to_thread(begun.wait, 10)
+        async with asyncio.timeout(10):
+            await rig.wrapped.attest(key.held, key.binding)
+    finally:
+        made.set()
+        await making
+
+
+async def test_the_world_key_is_searched_for_once(
+    rig: Attesting, key: Attested, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search walks through every object of the token."""
+    await rig.wrapped.attest(key.held, key.binding)
+
+    def find(*_: object) -> list[object]:
+        raise AssertionError("searched again")
+
+    for module in (world_keys, objects):
+        monkeypatch.setattr(module, "find", find)
+    again = replace(key, attestation=await rig.wrapped.attest(key.held, key.binding))
+    holds(verify(again.file(), rig.pinned))
+
+
 async def test_a_key_that_is_not_of_its_row_is_not_attested(rig: Attesting, key: Attested) -> None:
     other = await attested(rig.wrapped, P256)
     for held, binding in (
@@ -363,6 +395,8 @@ LOOSE: dict[str, tuple[Callable[[dict], object], str]] = {
     "a public object": (lambda s: attributes(s).update(CKA_PRIVATE=False), "could leave the token"),
     "another class": (lambda s: attributes(s).update(CKA_CLASS="CKO_DATA"), "could leave the token"),
     "derives": (lambda s: attributes(s).update(CKA_DERIVE=True), "may wrap or derive"),
+    "not used": (lambda s: s["server"].update(proved=False), "does not say that the private key was used"),
+    "no time": (lambda s: s.update(time=10**18), "not a time"),
     "no object": (lambda s: s["token"]["objects"].clear(), "showed no object"),
     "no world key": (lambda s: s["token"].update(world_key=None), "world key that wraps the key is missing"),
     "world key decrypts": (lambda s: world(s)["attributes"].update(CKA_DECRYPT=True), "is not locked (CKA_DECRYPT)"),
@@ -392,6 +426,25 @@ async def test_flags_of_a_key_that_could_leave_are_found(
     findings = verify(text, certificate)
     fails(findings, sentence)
     assert "cannot leave" not in sentences(findings, Outcome.HOLDS)
+
+
+async def test_the_time_of_a_statement_is_said_with_its_age(rig: Attesting, key: Attested) -> None:
+    made = claims(key.attestation.private_key)["time"]
+    said = datetime.fromtimestamp(made, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    assert f"It was made at {said}, by the server's clock." in sentences(verify(key.file(), rig.pinned), Outcome.HOLDS)
+    for now, max_age, good in (
+        (made + 60, None, True),
+        (made + 10**9, None, True),
+        (made + 60, 60, True),
+        (made + 61, 60, False),
+        (made - 300, 60, True),
+        (made - 301, 60, False),
+        (made - 301, None, False),
+    ):
+        findings = verify(key.file(), rig.pinned, now=now, max_age_seconds=max_age)
+        assert (findings.outcome is Outcome.HOLDS) is good
+        assert any(said in one.sentence for one in findings.all)
+    assert "60 seconds ago" in sentences(verify(key.file(), rig.pinned, now=made + 60), Outcome.HOLDS)
 
 
 async def test_another_modulus_in_the_token_is_found(rig: Attesting) -> None:

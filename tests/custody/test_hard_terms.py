@@ -12,14 +12,15 @@ import pytest_asyncio
 from hsmvault.clock import RandomIdentifiers
 from hsmvault.custody.hard import WrappedCustodian
 from hsmvault.custody.protocols import PLAIN, Binding, HeldKey, Terms
+from hsmvault.custody.public import PublicKey
 from hsmvault.custody.reference import Origin, ResidentReference, WrappedReference, decode_resident, decode_wrapped
 from hsmvault.custody.resident import ResidentCustodian
-from hsmvault.custody.steps import spec_bytes
+from hsmvault.custody.steps import cache_names, spec_bytes
 from hsmvault.custody.world import World
-from hsmvault.errors import Unavailable
+from hsmvault.errors import BadRequest, Unavailable
 from hsmvault.hsm.ceremony import make_world_key
 from hsmvault.hsm.work import WorkSession
-from hsmvault.model.algorithms import SIGNATURE_ALGORITHMS, Curve, KeySpec
+from hsmvault.model.algorithms import ENCRYPTION_ALGORITHMS, SIGNATURE_ALGORITHMS, Curve, KeySpec
 from tests.contract.custody_rig import DIGEST, callers_key, is_good, row
 from tests.contract.intents import intents_in
 from tests.custody.test_hard_byok import wrapped_for
@@ -28,7 +29,9 @@ from tests.softhsm import SoftToken, softhsm, softhsm_template
 __all__ = ["softhsm", "softhsm_template"]
 
 P256, RSA_2048 = KeySpec.ec(Curve.P256), KeySpec.rsa(2048)
-ES256 = SIGNATURE_ALGORITHMS["ES256"]
+ES256, RS256, HS256 = (SIGNATURE_ALGORITHMS[name] for name in ("ES256", "RS256", "HS256"))
+OAEP, A256KW = (ENCRYPTION_ALGORITHMS[name] for name in ("RSA-OAEP", "A256KW"))
+SECURE = Terms(secure=True)
 
 
 @pytest_asyncio.fixture
@@ -136,6 +139,50 @@ async def test_no_format_passes_for_the_other(
         changed = dataclasses.replace(held, reference=msgspec.msgpack.encode(other))
         with pytest.raises(Unavailable):
             await resident.open(changed, binding).sign(ES256, DIGEST)
+
+
+async def test_a_key_for_secure_wrapping_does_nothing_else_and_no_other_key_does_that(
+    wrapped: WrappedCustodian, resident: ResidentCustodian
+) -> None:
+    for custodian, decode in ((wrapped, decode_wrapped), (resident, decode_resident)):
+        binding, other = row(), row("other")
+        held, plain = await custodian.generate(RSA_2048, binding, SECURE), await custodian.generate(RSA_2048, other)
+        assert (decode(held.reference).terms, decode(plain.reference).terms) == (SECURE, PLAIN)
+        ciphertext, strange = (PublicKey.load(each.public).encrypt(OAEP, b"data key") for each in (held, plain))
+        for _ in range(2):  # what one handle has loaded is not there for the other
+            with pytest.raises(BadRequest):
+                await custodian.open(held, binding).decrypt(OAEP, ciphertext)
+            with pytest.raises(BadRequest):
+                await custodian.open(held, binding).sign(RS256, DIGEST)
+            assert await custodian.open(held, binding, secure=True).decrypt(OAEP, ciphertext) == b"data key"
+            with pytest.raises(BadRequest):
+                await custodian.open(plain, other, secure=True).decrypt(OAEP, strange)
+            assert await custodian.open(plain, other).decrypt(OAEP, strange) == b"data key"
+        for each, place, secure in ((held, binding, False), (plain, other, True)):
+            lifted = msgspec.structs.replace(decode(each.reference), secure=secure)
+            forged = dataclasses.replace(each, reference=msgspec.msgpack.encode(lifted))
+            with pytest.raises(Unavailable):
+                await custodian.open(forged, place, secure=secure).decrypt(OAEP, ciphertext)
+        await custodian.destroy(held, binding)
+        assert all(cache.get(name) is None for cache in custodian.loaded for name in cache_names(held, binding))
+
+
+async def test_an_oct_key_for_secure_wrapping_does_nothing_else_and_a_restored_one_neither(
+    wrapped: WrappedCustodian,
+) -> None:
+    spec, binding, target = KeySpec.oct(256), row(), row("restored")
+    held = await wrapped.generate(spec, binding, SECURE)
+    restored = await wrapped.unpack(spec, b"", await wrapped.pack(held, binding), binding, target)
+    for each, place in ((held, binding), (restored, target)):
+        ciphertext = await wrapped.open(each, place, secure=True).encrypt(A256KW, bytes(32), b"", b"")
+        with pytest.raises(BadRequest):
+            await wrapped.open(each, place).decrypt(A256KW, ciphertext)
+        with pytest.raises(BadRequest):
+            await wrapped.open(each, place).sign(HS256, DIGEST)
+        assert await wrapped.open(each, place, secure=True).decrypt(A256KW, ciphertext) == bytes(32)
+    plain = await wrapped.generate(spec, binding)
+    with pytest.raises(BadRequest):
+        await wrapped.open(plain, binding, secure=True).encrypt(A256KW, bytes(32), b"", b"")
 
 
 async def test_keys_under_an_older_world_key_go_on_and_new_ones_are_under_the_new(softhsm: SoftToken) -> None:

@@ -349,7 +349,7 @@ async def test_what_the_hsm_alone_can_do_is_refused(rig: Rig) -> None:
     binding = row()
     held = await rig.custodian.generate(P256, binding)
     rig.steps.clear()
-    for terms in (Terms(exportable=True), Terms(exchange=True)):
+    for terms in (Terms(exportable=True), Terms(exchange=True), Terms(secure=True)):
         with pytest.raises(BadRequest, match="must be HSM-backed"):
             await rig.custodian.generate(P256, row(), terms)
         with pytest.raises(BadRequest, match="must be HSM-backed"):

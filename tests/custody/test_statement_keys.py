@@ -4,6 +4,8 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,10 +17,16 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hsmvault.app.reconciliation import claimed_objects
 from hsmvault.custody import statement_keys
-from hsmvault.custody.protocols import CustodyClass
+from hsmvault.custody.protocols import CustodyClass, HeldKey
+from hsmvault.custody.reference import decode_wrapped
 from hsmvault.custody.resident import ResidentCustodian
+from hsmvault.custody.self_signed import RS256
 from hsmvault.errors import Unavailable
-from hsmvault.store import meta
+from hsmvault.hsm.generations import make_world_key
+from hsmvault.model.algorithms import KeySpec
+from hsmvault.model.worlds import WorldRow
+from hsmvault.resources.key_cache import binding_of
+from hsmvault.store import meta, worlds
 from tests.resources.stage import WORLD_ID, Stage, stage
 from tests.softhsm import SoftToken, softhsm, softhsm_for_module, softhsm_template
 
@@ -81,6 +89,25 @@ async def test_a_row_of_another_purpose_does_not_open(on: Stage) -> None:
     assert caught.value.detail
 
 
+async def test_a_key_of_a_vault_is_never_one_of_the_service(on: Stage) -> None:
+    """Whoever puts a container into the database whose id is the word that statement keys are bound to gets nothing."""
+    await on.statement_keys().current()
+    text = await stored(on)
+    assert text is not None
+    row = json.loads(text)
+    held = HeldKey(
+        CustodyClass.WRAPPED,
+        KeySpec.rsa(2048),
+        *(base64.b64decode(row[member]) for member in ("public", "reference")),
+    )
+    custodian = on.custodians.worlds[WORLD_ID].custodians[CustodyClass.WRAPPED]
+    handle = custodian.open(held, binding_of("statements", "release", row["version"]))
+    with pytest.raises(Unavailable):
+        await handle.sign(RS256, bytes(32))
+    with pytest.raises(Unavailable):
+        await custodian.pack(held, binding_of("statements", "release", row["version"]))
+
+
 async def test_a_key_is_replaced_in_the_last_month_of_its_certificate(on: Stage) -> None:
     keys = on.statement_keys()
     first = await keys.current()
@@ -91,6 +118,69 @@ async def test_a_key_is_replaced_in_the_last_month_of_its_certificate(on: Stage)
     assert second.id != first.id
     assert (await on.statement_keys().current()).id == second.id
     assert jwt.decode(await keys.sign(b"{}"), load_der_public_key(second.public), algorithms=["RS256"]) == {}  # type: ignore[arg-type]  # RSA
+
+
+NEXT_WORLD_KEY = bytes(range(16))
+
+
+@asynccontextmanager
+async def stage_with_next_world_key(token: SoftToken, path: Path) -> AsyncIterator[Stage]:
+    """The next generation is in the token, and not used yet."""
+    with token.loaded() as module:
+        assert make_world_key(module, token.selector, NEXT_WORLD_KEY, so_pin=token.so_pin, user_pin=token.user_pin)
+    async with stage(token, path) as on:
+        row = WorldRow(WORLD_ID, "default", "local", "", on.world.world_key_id, b"", "wrapped", 1)
+        async with on.database.write() as tx:
+            await worlds.insert_world(tx, row)
+        yield on
+
+
+async def switch(on: Stage) -> None:
+    """The rows alone; a worker adopts them later."""
+    async with on.database.write() as tx:
+        row = await worlds.world(tx, "default")
+        assert row is not None
+        await worlds.replace_world_key(tx, row, NEXT_WORLD_KEY, now=2)
+
+
+def adopt(on: Stage) -> None:
+    on.world.tokens[0].adopt(replace(on.world.tokens[0].ids, world=NEXT_WORLD_KEY))
+
+
+async def world_key_of(on: Stage) -> bytes:
+    async with on.database.read() as tx:
+        (reference,) = await statement_keys.references(tx, "wrapped")
+    return decode_wrapped(reference).world_key_id
+
+
+async def test_a_key_under_an_older_generation_of_the_world_key_is_replaced_at_its_next_use(
+    softhsm: SoftToken, tmp_path: Path
+) -> None:
+    async with stage_with_next_world_key(softhsm, tmp_path / "hsmvault.db") as on:
+        keys = on.statement_keys()
+        first = await keys.current()
+        await switch(on)
+        adopt(on)
+        assert (await keys.current()).id == first.id  # for an hour
+        second = await on.statement_keys().current()
+        assert second.id != first.id
+        assert await world_key_of(on) == NEXT_WORLD_KEY
+        on.clock.move(3601)
+        assert (await keys.current()).id == second.id
+        assert jwt.decode(await keys.sign(b"{}"), load_der_public_key(second.public), algorithms=["RS256"]) == {}  # type: ignore[arg-type]  # RSA
+
+
+async def test_a_worker_that_has_not_heard_of_a_rotation_leaves_a_newer_key_alone(
+    softhsm: SoftToken, tmp_path: Path
+) -> None:
+    async with stage_with_next_world_key(softhsm, tmp_path / "hsmvault.db") as on:
+        before = on.world.tokens[0].ids
+        await switch(on)
+        adopt(on)
+        newer = await on.statement_keys().current()
+        on.world.tokens[0].adopt(before)
+        assert (await on.statement_keys().current()).id == newer.id
+        assert await world_key_of(on) == NEXT_WORLD_KEY
 
 
 @pytest.mark.parametrize(

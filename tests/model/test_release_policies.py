@@ -263,6 +263,15 @@ def test_what_is_not_understood_is_refused_when_it_is_set(data: bytes) -> None:
     assert caught.value.message.startswith("The release policy is not valid: ")
 
 
+def test_only_policies_that_are_kept_are_remembered_and_not_many_of_them() -> None:
+    parse_policy.cache_clear()
+    check_policy(one({"allOf": [{"claim": "a", "equals": "b"}]}))
+    assert parse_policy.cache_info().currsize == 0
+    for number in range(100):
+        parse_policy(one({"allOf": [{"claim": "a", "equals": number}]}))
+    assert parse_policy.cache_info().currsize == 64
+
+
 def test_the_bounds_leave_room_for_real_policies() -> None:
     check_policy(one(nested(DEEPEST - 1)))
     regions = [

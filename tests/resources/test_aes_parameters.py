@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hsmvault.clock import RandomIdentifiers
 from hsmvault.errors import BadRequest
-from hsmvault.model.algorithms import ENCRYPTION_ALGORITHMS
+from hsmvault.model.algorithms import ENCRYPTION_ALGORITHMS, EncryptionAlgorithm
 from hsmvault.resources.aes_parameters import NONE, AesParameters, for_decryption, for_encryption, refuse_any
 
 GCM, CBC, CBCPAD, KW, CKM_KW, KWP = (
@@ -81,11 +81,14 @@ def test_gcm_does_not_open_without_an_iv_of_12_and_a_tag_of_16_bytes() -> None:
 
 
 @pytest.mark.parametrize("algorithm", [CBC, CBCPAD])
-def test_cbc_takes_an_iv_of_16_bytes_and_nothing_else(algorithm: object) -> None:
+def test_cbc_takes_an_iv_of_16_bytes_and_does_not_look_at_an_aad(algorithm: EncryptionAlgorithm) -> None:
+    given, text = AesParameters(IV, b"aad"), bytes(16)
+    for ready in (for_encryption(algorithm, text, given, IDENTIFIERS), for_decryption(algorithm, text, given)):
+        assert (ready.text, ready.iv, ready.aad) == (text, IV, b"")
     for decrypt in (False, True):
         assert refused(algorithm, bytes(16), NONE, decrypt=decrypt) == invalid("iv")
         assert "requires 16 bytes" in refused(algorithm, bytes(16), AesParameters(bytes(12)), decrypt=decrypt)
-        assert refused(algorithm, bytes(16), AesParameters(IV, b"aad"), decrypt=decrypt) == invalid("aad")
+        assert refused(algorithm, bytes(16), AesParameters(IV, b"", bytes(16)), decrypt=decrypt) == invalid("tag")
     for length in (0, 1, 15, 17):
         assert "a multiple of 16 bytes" in refused(algorithm, bytes(length), AesParameters(IV), decrypt=True)
 

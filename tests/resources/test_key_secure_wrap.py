@@ -2,20 +2,29 @@
 
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from hsmvault.errors import BadRequest, CiphertextRefused, Forbidden, RequestError
+from hsmvault.clock import RandomIdentifiers
+from hsmvault.custody.public import PublicKey
+from hsmvault.errors import BadRequest, CiphertextRefused, Damaged, Forbidden, RequestError, Unavailable
+from hsmvault.lanes import Lane
 from hsmvault.model.algorithms import KeySpec
 from hsmvault.model.containers import Container
 from hsmvault.model.keys import KeyVersion
 from hsmvault.model.release_policies import ReleasePolicy
+from hsmvault.resources.key_cache import binding_of, held_by
+from hsmvault.resources.key_operations import KeyOperations
 from hsmvault.resources.key_secure_wrap import ALGORITHMS, KeySecureWrap, SecurelyWrapped
 from hsmvault.resources.key_settings import KeySettings
+from hsmvault.resources.policy_binding import bound
+from hsmvault.store import keys as store
 from tests.resources.attesting import POLICY, Attesting, environment
 from tests.resources.stage import POOL, Stage, stage
 from tests.softhsm import SoftToken, softhsm_for_module, softhsm_template
@@ -47,6 +56,13 @@ class Play:
 
     async def make(self, spec: KeySpec, settings: KeySettings = SECURE) -> KeyVersion:
         return await self.stage.keys.create(POOL, "k", spec, settings, hardware=True)
+
+    async def forge(self, row: KeyVersion) -> None:
+        """What somebody with the database in hand can do."""
+        async with self.stage.database.write() as tx:
+            at_name = await store.name(tx, POOL.id, row.name)
+            assert at_name is not None
+            await store.update_version(tx, row, at_name=at_name)
 
     async def wrap(self, alg: str = "RSA-OAEP-256") -> SecurelyWrapped:
         return await self.secure.wrap(POOL, "k", None, alg)
@@ -142,12 +158,60 @@ async def test_an_environment_that_the_policy_does_not_accept_gets_nothing(play:
             await play.unwrap(wrapped.value, target=token)
 
 
-async def test_a_key_without_a_policy_accepts_nobody(play: Play) -> None:
-    await play.make(KeySpec.rsa(2048), KeySettings(operations=SECURE.operations))
-    wrapped = await play.wrap()
-    with pytest.raises(Forbidden) as caught:
-        await play.unwrap(wrapped.value)
-    assert "policy" in caught.value.message
+async def test_a_key_without_a_policy_is_not_made(play: Play) -> None:
+    with pytest.raises(BadRequest) as caught:
+        await play.make(KeySpec.rsa(2048), KeySettings(operations=SECURE.operations))
+    assert caught.value.message == "Keys for secure wrapping must have release policy"
+
+
+@pytest.mark.parametrize(("spec", "alg"), [CASES[0], (KeySpec.oct(256), "A256KW")], ids=["RSA", "oct"])
+@pytest.mark.parametrize("operations", [("unwrapKey", "decrypt"), ("secureWrapKey", "secureUnwrapKey", "unwrapKey")])
+async def test_a_row_that_says_otherwise_opens_nothing_in_the_clear(
+    play: Play, spec: KeySpec, alg: str, operations: tuple[str, ...]
+) -> None:
+    """Who can write to the database still has no way to what was wrapped securely, be the key in use or not."""
+    row = await play.make(spec)
+    wrapped = (await play.wrap(alg)).value
+    await play.unwrap(wrapped, alg)
+    await play.forge(replace(row, operations=operations))
+    on = play.stage
+    lane: Lane[None] = Lane("verification", None, limit=10)
+    ordinary = KeyOperations(on.cache, on.clock, lane, RandomIdentifiers())
+    try:
+        for _ in range(2):
+            with pytest.raises(BadRequest, match="attested environments"):
+                await ordinary.decrypt(POOL, "k", None, "unwrapKey", alg, wrapped)
+            if "secureUnwrapKey" in operations:
+                await play.unwrap(wrapped, alg)
+    finally:
+        await lane.close()
+
+
+@pytest.mark.parametrize(("spec", "alg"), [CASES[0], (KeySpec.oct(256), "A256KW")], ids=["RSA", "oct"])
+async def test_an_ordinary_key_does_not_wrap_securely_whatever_its_row_says(
+    play: Play, spec: KeySpec, alg: str
+) -> None:
+    """Else who wrote that would later open what was wrapped, with an ordinary unwrapKey."""
+    row = await play.make(spec, KeySettings())
+    policy = await bound(play.stage.custodians, POOL, "k", row.version, ReleasePolicy(POLICY))
+    for forged_policy, kind in ((None, Damaged), (policy, BadRequest)):
+        await play.forge(replace(row, operations=SECURE.operations or (), release_policy=forged_policy))
+        with pytest.raises(kind):
+            await play.wrap(alg)
+        with pytest.raises(kind):
+            await play.unwrap(bytes(256 if row.public else 40), alg)
+
+
+async def test_another_public_key_in_the_row_wraps_nothing(play: Play) -> None:
+    row = await play.make(KeySpec.rsa(2048))
+    other = environment().public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    key = await play.stage.cache.find(POOL, "k", None)
+    forged = replace(row, public=other)
+    custodian = play.stage.custodians.holding(POOL, row.custody)
+    handle = custodian.open(held_by(forged), binding_of(POOL.id, "k", row.version), secure=True)
+    play.stage.cache._names[POOL.id, "k"][""] = replace(key, row=forged, public=PublicKey.load(other), secure=handle)
+    with pytest.raises(Unavailable):
+        await play.wrap()
 
 
 async def test_what_is_no_wrapped_key_has_one_refusal(play: Play) -> None:

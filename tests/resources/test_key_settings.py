@@ -10,7 +10,7 @@ from hsmvault.model.algorithms import Family, KeySpec
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.keys import KeyVersion
 from hsmvault.model.release_policies import ReleasePolicy
-from hsmvault.resources.key_settings import KeySettings, changed_by, terms_of, terms_of_new
+from hsmvault.resources.key_settings import KeySettings, changed_by, check_fits, terms_of, terms_of_new
 
 VAULT = Container(
     id="11111111-0000-0000-0000-000000000001",
@@ -109,8 +109,11 @@ def test_a_vault_has_no_oct_keys_and_a_pool_none_in_software() -> None:
 
 def test_a_key_for_secure_wrapping_has_a_policy_and_nothing_beside_its_operations() -> None:
     secure = KeySettings(operations=("secureWrapKey", "secureUnwrapKey"), release_policy=POLICY)
-    assert new(secure) == Terms()
-    assert new(replace(secure, release_policy=None)) == Terms()
+    assert new(secure) == new(secure, Family.OCT) == Terms(secure=True)
+    assert terms_of(replace(ROW, operations=secure.operations or ())) == Terms(secure=True)
+    no_policy = "Keys for secure wrapping must have release policy"
+    assert refused_new(replace(secure, release_policy=None)) == no_policy
+    assert refused_new(KeySettings(operations=("secureUnwrapKey",)), Family.OCT) == no_policy
     assert refused_new(replace(secure, exportable=True)) == KEY_OPS
     assert refused_new(secure, Family.EC) == KEY_OPS
     assert refused_new(secure, Family.RSA, VAULT, hardware=False) == KEY_OPS
@@ -121,6 +124,24 @@ def test_a_key_for_secure_wrapping_has_a_policy_and_nothing_beside_its_operation
     assert refused_change(row, KeySettings(operations=("secureUnwrapKey", "unwrapKey"))) == KEY_OPS
     assert refused_change(ROW, KeySettings(operations=("secureUnwrapKey",))) == KEY_OPS
     assert changed_by(row, KeySettings(release_policy=OTHER), 2).release_policy == OTHER
+
+
+@pytest.mark.parametrize(
+    "operation", ["encrypt", "decrypt", "wrapKey", "unwrapKey", "secureWrapKey", "secureUnwrapKey"]
+)
+def test_a_long_oct_key_serves_hmac_alone(operation: str) -> None:
+    for bits in (384, 512):
+        with pytest.raises(BadRequest) as caught:
+            check_fits(("sign", operation), KeySpec.oct(bits))
+        assert caught.value.message == KEY_OPS
+        check_fits(("sign", "verify", "export"), KeySpec.oct(bits))
+    check_fits((operation,), KeySpec.oct(256))
+
+
+def test_a_long_oct_key_serves_hmac_alone_after_a_change_too() -> None:
+    row = replace(ROW, spec=KeySpec.oct(512))
+    assert refused_change(row, KeySettings(operations=("sign", "encrypt"))) == KEY_OPS
+    assert changed_by(row, KeySettings(operations=("sign",)), 2).operations == ("sign",)
 
 
 def test_a_change_leaves_what_it_does_not_say() -> None:

@@ -1,28 +1,37 @@
 """A release policy that somebody wrote into the database has no effect but refusals."""
 
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from hsmvault.errors import Damaged, RequestError
+from hsmvault.clock import RandomIdentifiers
+from hsmvault.errors import Conflict, Damaged, RequestError
 from hsmvault.model.algorithms import Curve, KeySpec
+from hsmvault.model.containers import Container
 from hsmvault.model.keys import KeyVersion
 from hsmvault.model.release_policies import ReleasePolicy
+from hsmvault.resources import policy_binding
+from hsmvault.resources.key_backups import KeyBackups
+from hsmvault.resources.key_release import KeyRelease, ReleaseRequest
+from hsmvault.resources.key_secure_wrap import KeySecureWrap
 from hsmvault.resources.key_settings import KeySettings
 from hsmvault.resources.policy_binding import bound, check_bound
 from hsmvault.store import keys as store
-from tests.resources.attesting import POLICY
-from tests.resources.stage import VAULT, Stage, stage
+from tests.resources.attesting import POLICY, Attesting
+from tests.resources.stage import VAULT, WORLD_ID, Stage, stage
 from tests.softhsm import SoftToken, softhsm_for_module, softhsm_template
 
 __all__ = ["softhsm_for_module", "softhsm_template"]
 
 SPEC = KeySpec.ec(Curve.P256)
 IMMUTABLE = ReleasePolicy(POLICY, immutable=True)
+SECURE = KeySettings(operations=("secureWrapKey", "secureUnwrapKey"))
 WEAK = json.loads(POLICY)
 WEAK["anyOf"][0]["allOf"] = [{"claim": "iss", "exists": True}]
 WEAKER = json.dumps(WEAK).encode()
@@ -95,10 +104,67 @@ async def test_an_immutable_policy_stays_and_a_mutable_one_changes_with_its_mac(
     await check_bound(on.custodians, VAULT, changed)
 
 
+@pytest.mark.parametrize("settings", [KeySettings(exportable=True), SECURE], ids=["exportable", "secure"])
+async def test_a_policy_that_was_taken_away_is_damaged_wherever_it_counts(on: Stage, settings: KeySettings) -> None:
+    """Else whoever took it away would set a weak one, with a genuine MAC, and have the key released by it."""
+    settings = replace(settings, release_policy=IMMUTABLE)
+    row = await on.keys.create(VAULT, "k", KeySpec.rsa(2048), settings, hardware=True)
+    target = Attesting(clock=on.clock)
+    secure = KeySecureWrap(on.cache, on.custodians, target.assertions, on.clock, _random)
+    wrapped = (await secure.wrap(VAULT, "k", None, "RSA-OAEP-256")).value if row.exportable is False else b""
+    forged = await forge(on, row, None)
+    with pytest.raises(Damaged):
+        await check_bound(on.custodians, VAULT, forged)
+    with pytest.raises(Damaged):
+        await on.keys.update(VAULT, "k", None, KeySettings(release_policy=ReleasePolicy(WEAKER)))
+    with pytest.raises(Damaged):
+        await on.keys.succeed(VAULT, forged, _never)
+    with pytest.raises(Damaged):
+        await KeyBackups(on.database, on.custodians, {}, {}, on.clock, RandomIdentifiers()).backup(VAULT, "k")
+    if row.exportable:
+        release = KeyRelease(on.cache, on.custodians, target.assertions, {WORLD_ID: on.statement_keys()})
+        with pytest.raises(Damaged):
+            await release.release(VAULT, "k", None, ReleaseRequest(target.token(), "kid", "7.4"), _never_described)
+    else:
+        with pytest.raises(Damaged):
+            await secure.unwrap(VAULT, "k", None, "RSA-OAEP-256", wrapped, target.token())
+        with pytest.raises(Damaged):
+            await secure.wrap(VAULT, "k", None, "RSA-OAEP-256")
+
+
+@pytest.mark.parametrize("forgery", [None, ReleasePolicy(POLICY)], ids=["taken away", "the same without its MAC"])
+async def test_a_policy_that_is_changed_between_the_check_and_the_commit_is_a_conflict(
+    on: Stage, monkeypatch: pytest.MonkeyPatch, forgery: ReleasePolicy | None
+) -> None:
+    settings = KeySettings(exportable=True, release_policy=ReleasePolicy(POLICY))
+    row = await on.keys.create(VAULT, "k", SPEC, settings, hardware=True)
+    bind = policy_binding.bound
+
+    async def forging(*more: Any) -> ReleasePolicy | None:
+        await forge(on, row, forgery)
+        return await bind(*more)
+
+    monkeypatch.setattr("hsmvault.resources.keys.bound", forging)
+    with pytest.raises(Conflict):
+        await on.keys.update(VAULT, "k", None, KeySettings(release_policy=ReleasePolicy(WEAKER)))
+    monkeypatch.undo()
+    async with on.database.read() as tx:
+        found = await store.version(tx, VAULT.id, "k", None)
+    assert found is not None and found.release_policy == forgery
+
+
 async def test_a_key_without_a_policy_has_nothing_to_bind(on: Stage) -> None:
     row = await on.keys.create(VAULT, "plain", SPEC, KeySettings(), hardware=True)
     assert await bound(on.custodians, VAULT, "plain", row.version, None) is None
     await check_bound(on.custodians, VAULT, row)
+
+
+def _never_described(_: KeyVersion) -> dict[str, object]:
+    raise AssertionError("nothing is released")
+
+
+async def _random(_: Container, length: int) -> bytes:
+    return os.urandom(length)
 
 
 async def _never(*_: object) -> KeySettings:

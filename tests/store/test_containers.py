@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from hsmvault.errors import BadRequest
+from hsmvault.errors import BadRequest, Damaged
 from hsmvault.model.containers import AccessPolicy, AuthorizationModel, ContainerKind
 from hsmvault.model.lifecycle import Retention
 from hsmvault.model.network import NetworkRules
@@ -12,6 +12,8 @@ from hsmvault.store import containers
 from hsmvault.store.database import Change, Conflicted, Database
 
 from .samples import OTHER_VAULT, VAULT
+
+POOL_ID = "00000000-0000-0000-0000-00000000000f"
 
 
 async def test_a_container_comes_back_as_it_was_written(database: Database) -> None:
@@ -24,7 +26,7 @@ async def test_a_container_comes_back_as_it_was_written(database: Database) -> N
 
 
 async def test_a_name_is_taken_once_for_each_kind(database: Database) -> None:
-    pool = replace(VAULT, id="p", kind=ContainerKind.POOL)
+    pool = replace(VAULT, id=POOL_ID, kind=ContainerKind.POOL)
     async with database.write() as tx:
         await containers.insert(tx, pool)
     with pytest.raises(Conflicted):
@@ -58,12 +60,12 @@ async def test_settings_change_and_identity_does_not(database: Database) -> None
 
 
 async def test_a_pool_stays_a_pool_without_software_keys(database: Database) -> None:
-    pool = replace(VAULT, id="p", kind=ContainerKind.POOL, software_keys=True)
+    pool = replace(VAULT, id=POOL_ID, kind=ContainerKind.POOL, software_keys=True)
     async with database.write() as tx:
         await containers.insert(tx, pool)
         await containers.update(tx, replace(pool, kind=ContainerKind.VAULT))
     async with database.read() as tx:
-        found = await containers.by_id(tx, "p")
+        found = await containers.by_id(tx, POOL_ID)
     assert found == replace(pool, revision=2)
     assert found is not None and (found.software_keys, found.premium) == (False, True)
     assert found.authorization is AuthorizationModel.LOCAL
@@ -85,3 +87,17 @@ async def test_bad_text_in_a_policy_is_refused(database: Database) -> None:
         with pytest.raises(BadRequest):
             async with database.write() as tx:
                 await containers.update(tx, replace(VAULT, access_policies=(policy,)))
+
+
+@pytest.mark.parametrize("container_id", ["login", "statements", "backups:world", "", POOL_ID.upper(), POOL_ID + "\n"])
+async def test_a_container_whose_id_is_no_guid_is_damaged(database: Database, container_id: str) -> None:
+    """The keys of the service itself are bound to words that stand where a vault's keys have its id."""
+    async with database.write() as tx:
+        await containers.insert(tx, replace(VAULT, id=container_id, name="forged"))
+    async with database.read() as tx:
+        with pytest.raises(Damaged):
+            await containers.find(tx, ContainerKind.VAULT, "forged")
+        with pytest.raises(Damaged):
+            await containers.by_id(tx, container_id)
+        with pytest.raises(Damaged):
+            await containers.list_all(tx)

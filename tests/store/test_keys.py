@@ -167,20 +167,6 @@ async def test_updating_a_version_that_is_not_there_is_a_conflict(database: Data
     assert await name_of(database, key_version()) == name
 
 
-async def test_material_is_wrapped_anew_for_active_and_deleted_keys(database: Database) -> None:
-    version = key_version()
-    name = await create(database, version)
-    async with database.write() as tx:
-        await keys.replace_material(tx, replace(version, reference=b"second", enabled=True))
-        await keys.mark_deleted(tx, name, 1, 2)
-    async with database.write() as tx:
-        await keys.replace_material(tx, replace(version, reference=b"third"))
-        assert await keys.versions(tx, VAULT.id, version.name) == [replace(version, reference=b"third")]
-    with pytest.raises(Conflicted):
-        async with database.write() as tx:
-            await keys.replace_material(tx, key_version())
-
-
 async def test_a_deleted_key_is_seen_as_deleted_only(database: Database) -> None:
     first, second = key_version(), key_version(sequence=2)
     name = await create(database, first, second)

@@ -10,9 +10,9 @@ from hsmvault.errors import Throttled, Unavailable
 from hsmvault.lanes import Lane
 
 
-@pytest.fixture
-async def lane() -> AsyncIterator[Lane[str]]:
-    made = Lane("test", "the resource", limit=1000)
+@pytest.fixture(params=[False, True], ids=["at once", "gathers"])
+async def lane(request: pytest.FixtureRequest) -> AsyncIterator[Lane[str]]:
+    made = Lane("test", "the resource", limit=1000, gathers=request.param)
     yield made
     await made.close()
 
@@ -102,3 +102,16 @@ async def test_a_full_lane_and_a_closed_one_refuse(lane: Lane[str]) -> None:
     await small.close()
     with pytest.raises(Unavailable):
         small.submit(lambda _: 3)
+
+
+async def test_a_lane_that_gathers_begins_when_the_loop_has_had_its_turn() -> None:
+    lane = Lane("gathering", "the resource", limit=3, gathers=True)
+    jobs = [lane.submit(lambda resource, number=number: (resource, number)) for number in range(3)]
+    assert lane.waiting() == 3
+    with pytest.raises(Throttled):
+        lane.submit(lambda _: None)
+    assert await asyncio.gather(*jobs) == [("the resource", number) for number in range(3)]
+    assert lane.waiting() == 0
+    last = lane.submit(lambda _: "the last one")
+    await lane.close()
+    assert last.result() == "the last one"

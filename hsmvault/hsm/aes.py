@@ -32,14 +32,14 @@ def encrypting(spec: KeySpec, algorithm: EncryptionAlgorithm, plaintext: bytes, 
     mode = _check(spec, algorithm, plaintext, iv, aad)
     if mode is EncryptionMode.GCM:
         parameters = GCMParams(iv, aad, _GCM_TAG_BITS)
-        return lambda work, key: work.bind(key).encrypt(
+        return lambda work, key: work.use(key).encrypt(
             plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=parameters
         )
     if mode in _CBC:
         if mode is EncryptionMode.CBC and (not plaintext or len(plaintext) % BLOCK_BYTES):
             raise BadRequest(f"Invalid length of 'value': {algorithm.name} requires a multiple of {BLOCK_BYTES} bytes.")
         mechanism = _CBC[mode]
-        return lambda work, key: work.bind(key).encrypt(plaintext, mechanism=mechanism, mechanism_param=iv)
+        return lambda work, key: work.use(key).encrypt(plaintext, mechanism=mechanism, mechanism_param=iv)
     longest = key_wrap.LONGEST_PLAINTEXT_BYTES
     if not plaintext or len(plaintext) > longest:
         raise BadRequest(f"Invalid length of 'value': {algorithm.name} requires 1 to {longest} bytes.")
@@ -63,14 +63,14 @@ def decrypting(spec: KeySpec, algorithm: EncryptionAlgorithm, ciphertext: bytes,
         if len(ciphertext) < GCM_TAG_BYTES:
             raise CiphertextRefused(detail="length of the ciphertext")
         parameters = GCMParams(iv, aad, _GCM_TAG_BITS)
-        return lambda work, key: work.bind(key).decrypt(
+        return lambda work, key: work.use(key).decrypt(
             ciphertext, mechanism=Mechanism.AES_GCM, mechanism_param=parameters
         )
     if mode in _CBC:
         if not ciphertext or len(ciphertext) % BLOCK_BYTES:
             raise CiphertextRefused(detail="length of the ciphertext")
         mechanism = _CBC[mode]
-        return lambda work, key: work.bind(key).decrypt(ciphertext, mechanism=mechanism, mechanism_param=iv)
+        return lambda work, key: work.use(key).decrypt(ciphertext, mechanism=mechanism, mechanism_param=iv)
     shortest = 24 if mode is EncryptionMode.KW else 16
     longest = key_wrap.LONGEST_PLAINTEXT_BYTES + key_wrap.OVERHEAD_BYTES
     if not shortest <= len(ciphertext) <= longest or len(ciphertext) % 8:

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pkcs11 import Mechanism
 
 from hsmvault.hsm.key_wrap import Block
-from hsmvault.hsm.raw import CKR_OK, ReturnCode
+from hsmvault.hsm.raw import CKR_OK, CkMechanism, ReturnCode
 from hsmvault.hsm.returncodes import ModuleError, ModuleMisused, StaleHandle
 from hsmvault.hsm.work import KeyObject, WorkSession
 
@@ -37,10 +37,6 @@ _DECRYPT_INIT = 33
 _TO_UPDATE = 2
 _TO_FINAL = 3
 _CKR_OPERATION_NOT_INITIALIZED = 0x91
-
-
-class _Mechanism(ctypes.Structure):
-    _fields_ = (("mechanism", _ULONG), ("parameter", ctypes.c_void_p), ("length", _ULONG))
 
 
 @contextmanager
@@ -66,7 +62,7 @@ def _blocks(work: WorkSession, key: KeyObject, first: int) -> Iterator[Block]:
         raise StaleHandle
     functions = work.raw.table.functions
     session = work.session_handle
-    mechanism = _Mechanism(int(Mechanism.AES_ECB), None, 0)
+    mechanism = CkMechanism(int(Mechanism.AES_ECB), None, 0)
     code = int(_INIT(functions[first])(session, ctypes.addressof(mechanism), key.handle))
     if code != CKR_OK:
         raise ReturnCode("C_EncryptInit" if first == _ENCRYPT_INIT else "C_DecryptInit", code)

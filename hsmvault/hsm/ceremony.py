@@ -225,7 +225,7 @@ def make_attestation_key(work: WorkSession, token_id: bytes) -> Pair:
     public.destroy()
     found = find(work, ATTESTATION_KEY.object_class, token_id)
     require(work, ATTESTATION_KEY, found)
-    return Pair(work.hold(found[0], ATTESTATION_KEY.key_type), spki)
+    return Pair(work.hold(found[0], ATTESTATION_KEY.key_type, is_stored=True), spki)
 
 
 def require(work: WorkSession, key: WorldKey, found: list[pkcs11.Object]) -> None:

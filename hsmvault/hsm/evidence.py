@@ -4,18 +4,22 @@ Values: True and False; names of classes, key types and mechanisms (CKO_, CKK_, 
 without padding, big-endian. An attribute that the module does not know is left out. All functions block.
 """
 
-import base64
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
 import pkcs11
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
-from hsmvault.hsm.objects import SECRET_USAGE, find
+from hsmvault.hsm.module import attribute_mapper
+from hsmvault.hsm.objects import SECRET_USAGE
 from hsmvault.hsm.work import KeyObject, WorkSession
 from hsmvault.hsm.world_keys import PRIVATE_USAGE, UNWRAP_TEMPLATE, WORLD_KEY, locate
+from hsmvault.model import base64url
 
 Value = bool | str | list[str]
+
+_MAPPER = attribute_mapper()
 
 _FLAGS = (
     Attribute.CLASS,
@@ -64,29 +68,34 @@ def token_facts(work: WorkSession) -> TokenFacts:
 
 def key_evidence(key: KeyObject) -> dict[str, Value]:
     """Attributes of a key that was opened or found in this thread's session. Raises the module's error."""
-    return _read(key.origin)
+    return _read(key.origin.__getitem__)
 
 
 def world_key_evidence(work: WorkSession, world_key_id: bytes) -> tuple[dict[str, Value], dict[str, bool]]:
     """Attributes of a world key, and its unwrap template. That it is locked as it must be was checked when it was
     located; here it is read again. Raises Unavailable, or the module's error.
     """
-    locate(work, WORLD_KEY, world_key_id)
-    found = find(work, WORLD_KEY.object_class, world_key_id)[0]
-    handle = found.handle
-    assert handle is not None
-    nested = work.raw.read_nested(work.session_handle, handle, Attribute.UNWRAP_TEMPLATE, list(UNWRAP_TEMPLATE))
-    return _read(found), {_name(Attribute(kind)): value for kind, value in nested.items()}
+    handle, session = locate(work, WORLD_KEY, world_key_id).handle, work.session_handle
+    nested = work.raw.read_nested(session, handle, Attribute.UNWRAP_TEMPLATE, list(UNWRAP_TEMPLATE))
+
+    def look(attribute: Attribute) -> object:
+        """The object that was located belongs to the session that found it; its handle is good in this one, too."""
+        found = work.raw.read_attribute(session, handle, attribute)
+        if found is None:
+            raise pkcs11.AttributeTypeInvalid
+        return _MAPPER.unpack_attributes(attribute, found)
+
+    return _read(look), {_name(Attribute(kind)): value for kind, value in nested.items()}
 
 
-def _read(found: pkcs11.Object) -> dict[str, Value]:
+def _read(look: Callable[[Attribute], object]) -> dict[str, Value]:
     """One by one: a module may refuse the whole list for one attribute that it does not know."""
-    usages = PRIVATE_USAGE if found[Attribute.CLASS] is ObjectClass.PRIVATE_KEY else SECRET_USAGE
-    numbers = _PUBLIC_NUMBERS.get(cast(KeyType, found[Attribute.KEY_TYPE]), ())
+    usages = PRIVATE_USAGE if look(Attribute.CLASS) is ObjectClass.PRIVATE_KEY else SECRET_USAGE
+    numbers = _PUBLIC_NUMBERS.get(cast(KeyType, look(Attribute.KEY_TYPE)), ())
     said: dict[str, Value] = {}
     for attribute in (*_FLAGS, *usages, *numbers):
         try:
-            said[_name(attribute)] = _value(found[attribute])
+            said[_name(attribute)] = _value(look(attribute))
         except (pkcs11.AttributeTypeInvalid, pkcs11.AttributeSensitive):
             continue
     return said
@@ -102,9 +111,9 @@ def _value(found: object) -> Value:
     if isinstance(found, frozenset):
         return sorted(_mechanism(number) for number in found)
     if isinstance(found, int):
-        return _base64url(found.to_bytes(max(1, (found.bit_length() + 7) // 8), "big"))
+        return base64url.encode(found.to_bytes(max(1, (found.bit_length() + 7) // 8), "big"))
     assert isinstance(found, bytes)
-    return _base64url(found)
+    return base64url.encode(found)
 
 
 def _mechanism(number: int) -> str:
@@ -120,7 +129,3 @@ def _name(attribute: Attribute) -> str:
 
 def _version(version: tuple[int, int]) -> str:
     return f"{version[0]}.{version[1]}"
-
-
-def _base64url(octets: bytes) -> str:
-    return base64.urlsafe_b64encode(octets).rstrip(b"=").decode("ascii")

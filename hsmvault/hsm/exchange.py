@@ -133,7 +133,7 @@ def unwrap_secret(work: WorkSession, key: KeyObject, wrapped: bytes, stay: Stay)
     spec = KeySpec.oct(8 * (len(wrapped) - _WRAPPING_OVERHEAD_BYTES))
     if spec.size_bits not in OCT_IMPORTED_SIZES_BITS:
         raise CiphertextRefused(detail="length of the wrapped oct key")
-    secret_keys.require_served(work.profile, spec, imported=True)
+    secret_keys.require_served(work.profile, spec)
     with _refusing():
         if secret_keys.key_type(spec) is KeyType.AES:
             _require_encrypts(work, key, wrapped)

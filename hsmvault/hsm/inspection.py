@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 
 import pkcs11
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 
 from hsmvault.errors import HsmRefusal, HsmvaultError, Unavailable
@@ -80,18 +82,29 @@ class Inspection:
             )
 
 
-def check_token(path: str, profile: Profile, selector: TokenSelector, pin: Pin, ids: WorldIds | None) -> Inspection:
+def check_token(
+    path: str,
+    profile: Profile,
+    selector: TokenSelector,
+    pin: Pin,
+    ids: WorldIds | None,
+    *,
+    certificate: bytes | None = None,
+) -> Inspection:
     """Load the module, inspect the token, finalize the module. For the supervisor, before it spawns workers."""
     module = load_module(path, profile)
     try:
-        return inspect_token(module, selector, pin, ids)
+        return inspect_token(module, selector, pin, ids, certificate=certificate)
     finally:
         with suppress(*ModuleError):
             module.finalize()
 
 
-def inspect_token(module: Module, selector: TokenSelector, pin: Pin, ids: WorldIds | None) -> Inspection:
-    """Log in, once, and run every check; closes its sessions. ids: None for a token without a world yet.
+def inspect_token(
+    module: Module, selector: TokenSelector, pin: Pin, ids: WorldIds | None, *, certificate: bytes | None = None
+) -> Inspection:
+    """Log in, once, and run every check; closes its sessions. ids: None for a token without a world yet. certificate:
+    of its attestation key, X.509 in DER, if it has one.
 
     Raises HsmRefusal when the token is not there, the PIN is refused, or a key of the world is not found or not
     locked; what else fails is a row.
@@ -109,7 +122,7 @@ def inspect_token(module: Module, selector: TokenSelector, pin: Pin, ids: WorldI
         work = _session(module, token, session, None)
         if ids is not None:
             work.world = _world(work, module, ids, selector)
-        checks = tuple(_run(module, token, work, ids))
+        checks = tuple(_run(module, token, work, ids, certificate))
     finally:
         with suppress(*ModuleError):
             session.close()
@@ -155,7 +168,9 @@ def _world(work: WorkSession, module: Module, ids: WorldIds, selector: TokenSele
         raise HsmRefusal(f"The token {selector} cannot be read ({describe(error)}).") from error
 
 
-def _run(module: Module, token: pkcs11.Token, work: WorkSession, ids: WorldIds | None) -> list[Check]:
+def _run(
+    module: Module, token: pkcs11.Token, work: WorkSession, ids: WorldIds | None, certificate: bytes | None
+) -> list[Check]:
     profile = module.profile
     rows = [_check("mechanisms of the profile", lambda: _mechanisms(token, profile))]
     served = [spec for spec in _TEST_KEYS if spec.curve is None or spec.curve.value in profile.curves]
@@ -170,6 +185,9 @@ def _run(module: Module, token: pkcs11.Token, work: WorkSession, ids: WorldIds |
     if work.world is not None:
         rows.append(Check("keys of the world: found, flags as they must be", True))
         rows += _later_keys(work, ids)
+        if ids is not None and ids.attestation is not None and certificate is not None:
+            attests = partial(_attests, work, ids.attestation, certificate)
+            rows.append(_check("attestation key: signs what its certificate verifies", attests))
         if work.world.world is not None:
             rows.append(_check("world key refuses to open a blob in the clear", lambda: _locked(work)))
         if work.world.system is not None:
@@ -188,14 +206,28 @@ def _later_keys(work: WorkSession, ids: WorldIds | None) -> list[Check]:
     return rows
 
 
-def _locate(work: WorkSession, key: WorldKey, token_id: bytes) -> None:
+def _locate(work: WorkSession, key: WorldKey, token_id: bytes) -> KeyObject:
     try:
-        locate(work, key, token_id)
+        return locate(work, key, token_id)
     except Unavailable as error:
         raise _Wrong(error.detail or "not found") from error
 
 
-def _check(name: str, action: Callable[[], None]) -> Check:
+def _attests(work: WorkSession, token_id: bytes, certificate: bytes) -> None:
+    """The key with this id can be another one than the row's certificate is of: made anew, or of an older copy."""
+    digest, algorithm = hashlib.sha256(b"self-test").digest(), SIGNATURE_ALGORITHMS["ES256"]
+    key = _locate(work, ATTESTATION_KEY, token_id)
+    assert ATTESTATION_KEY.curve is not None
+    signature = mechanisms.signing(KeySpec.ec(ATTESTATION_KEY.curve), algorithm, digest)(work.bind(key))
+    try:
+        public = x509.load_der_x509_certificate(certificate).public_key()
+    except ValueError as error:
+        raise _Wrong("the certificate in the database cannot be read") from error
+    if not verifies(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), algorithm, digest, signature):
+        raise _Wrong("the certificate in the database is of another key")
+
+
+def _check(name: str, action: Callable[[], object]) -> Check:
     try:
         action()
     except _Wrong as error:

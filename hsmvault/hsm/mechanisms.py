@@ -12,7 +12,7 @@ from pkcs11.mechanisms import GCMParams
 from hsmvault.errors import BadRequest, CiphertextRefused
 from hsmvault.hsm.digestinfo import check_digest, digest_info
 from hsmvault.hsm.oaep import Unpadder
-from hsmvault.hsm.work import KeyInSession, KeyObject, WorkSession
+from hsmvault.hsm.work import KeyObject, KeyUses, WorkSession
 from hsmvault.model.algorithms import (
     EncryptionAlgorithm,
     EncryptionMode,
@@ -23,7 +23,7 @@ from hsmvault.model.algorithms import (
     SignaturePadding,
 )
 
-Operation = Callable[[KeyInSession], bytes]
+Operation = Callable[[KeyUses], bytes]
 """What a thread does with a key that is bound to its session."""
 
 KeyJob = Callable[[WorkSession, KeyObject], bytes]
@@ -49,7 +49,7 @@ GCM_TAG_BYTES = 16
 
 def bound(operation: Operation) -> KeyJob:
     """An operation with the binding before it."""
-    return lambda work, key: operation(work.bind(key))
+    return lambda work, key: operation(work.use(key))
 
 
 def signing(spec: KeySpec, algorithm: SignatureAlgorithm, digest: bytes) -> Operation:
@@ -110,19 +110,19 @@ def decrypting(
 
 def hmac_sha256(work: WorkSession, key: KeyObject, message: bytes) -> bytes:
     """32 bytes, with a GENERIC_SECRET key: SoftHSM refuses HMAC with AES keys."""
-    return work.bind(key).sign(message, mechanism=Mechanism.SHA256_HMAC)
+    return work.use(key).sign(message, mechanism=Mechanism.SHA256_HMAC)
 
 
 def gcm_seal(work: WorkSession, key: KeyObject, iv: bytes, plaintext: bytes, bound_to: bytes) -> bytes:
     """iv: 12 bytes, never used before with this key. Returns ciphertext || tag of 16 bytes."""
     assert len(iv) == GCM_IV_BYTES
-    return work.bind(key).encrypt(
+    return work.use(key).encrypt(
         plaintext, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(iv, bound_to, 8 * GCM_TAG_BYTES)
     )
 
 
 def gcm_open(work: WorkSession, key: KeyObject, iv: bytes, sealed: bytes, bound_to: bytes) -> bytes:
     """The reverse. A wrong tag arrives as the module's own error, ambiguous on SoftHSM."""
-    return work.bind(key).decrypt(
+    return work.use(key).decrypt(
         sealed, mechanism=Mechanism.AES_GCM, mechanism_param=GCMParams(iv, bound_to, 8 * GCM_TAG_BYTES)
     )

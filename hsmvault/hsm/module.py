@@ -90,9 +90,9 @@ class Module:
         """Held by the one tenant that opens or closes sessions or initialises the module anew."""
         self._library = _pkcs11.lib.__new__(_pkcs11.lib, path)  # type: ignore[call-arg]  # __cinit__ takes it
 
-    def alone(self) -> AbstractContextManager[None]:
-        """While the module is initialised, or a token looked for and logged in to, no other process of this node does
-        (turns.py). Not to be nested.
+    def alone(self) -> AbstractContextManager[bool]:
+        """While the module is initialised, a token looked for and logged in to, or its objects written, no other
+        process of this node does so (turns.py). Not to be nested.
         """
         return alone(self._lock)
 
@@ -171,7 +171,7 @@ class Module:
 
     def open_session(self, token: pkcs11.Token) -> pkcs11.Session:
         """A read/write session that inherits the login of the process."""
-        return token.open(rw=True, attribute_mapper=_attribute_mapper())
+        return token.open(rw=True, attribute_mapper=attribute_mapper())
 
     def login(self, token: pkcs11.Token, pin: Pin) -> pkcs11.Session:
         """Open the one session that logs in; closing it logs everybody out. Exactly one attempt.
@@ -179,7 +179,7 @@ class Module:
         Raises PinRefused; nobody may try it again.
         """
         try:
-            return token.open(rw=True, user_pin=pin.reveal(), attribute_mapper=_attribute_mapper())
+            return token.open(rw=True, user_pin=pin.reveal(), attribute_mapper=attribute_mapper())
         except ModuleError as error:
             if judge(error) is not Verdict.PIN:
                 raise
@@ -227,7 +227,7 @@ def assert_internals() -> None:
         )
 
 
-def _attribute_mapper() -> AttributeMapper:
+def attribute_mapper() -> AttributeMapper:
     """python-pkcs11 packs neither nested templates nor lists of mechanisms."""
     mapper = AttributeMapper()
     mapper.register_handler(Attribute.UNWRAP_TEMPLATE, _pack_nested, bytes)

@@ -185,7 +185,7 @@ def move_to_token(work: WorkSession, draft: KeyObject, spec: KeySpec, stay: Stay
     finally:
         _forget(draft.origin)
     require_attributes(made, {**expected_attributes(wanted, spec), **past})
-    return work.hold(made, key_type(spec))
+    return work.hold(made, key_type(spec), is_stored=True)
 
 
 def wrap(work: WorkSession, wrapping: KeyObject, target: KeyObject) -> bytes:
@@ -216,7 +216,7 @@ def unwrap_private(
     if spec.family is Family.RSA:
         expected[Attribute.MODULUS] = rsa_modulus(public)
     require_attributes(made, expected)
-    return work.hold(made, key_type(spec))
+    return work.hold(made, key_type(spec), is_stored=stay.token_id is not None)
 
 
 def create_transport_key(work: WorkSession, value: bytes) -> KeyObject:

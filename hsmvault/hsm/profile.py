@@ -60,7 +60,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     AES_CBC_PAD looks at its padding (openCryptoki 3.8 does not). Without it, or without aes_gcm: no oct keys."""
     brief_blocks: bool = False
     """One block of AES takes microseconds, because the module works inside this process: the interpreter's lock is kept
-    meanwhile (blocks.py). Not for a module that goes through a network or a bus."""
+    meanwhile (blocks.py), and while an operation is prepared (single_part.py). Not for a module that goes through a
+    network or a bus."""
     custody: tuple[Literal["wrapped", "resident"], ...] = ("resident",)
     """Classes of custody that are offered; wrapped needs a world key that can be locked."""
 
@@ -69,7 +70,8 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     object_capacity: int = 0
     """For people: token objects that the token holds with good speed."""
     session_capacity: int = 0
-    """For people: sessions that it gives. A worker takes work_sessions and three."""
+    """For people: sessions that it gives. A worker takes work_sessions and three, and one more while an import, an
+    export or an attestation runs."""
     loaded_keys: int = 4096
     """Working copies of wrapped keys that a worker keeps as session objects (12 kB each on SoftHSM)."""
     replication: str = ""

@@ -18,6 +18,7 @@ CKU_USER = 1
 
 CKR_OK = 0x00
 CKR_CANT_LOCK = 0x0A
+CKR_ATTRIBUTE_SENSITIVE = 0x11
 CKR_ATTRIBUTE_TYPE_INVALID = 0x12
 CKR_CRYPTOKI_NOT_INITIALIZED = 0x190
 CKR_CRYPTOKI_ALREADY_INITIALIZED = 0x191
@@ -37,6 +38,12 @@ _INDEX = {
     "C_Logout": 19,
     "C_GetAttributeValue": 24,
 }
+
+
+class CkMechanism(ctypes.Structure):
+    """CK_MECHANISM. parameter: an address, whose owner must live as long as the call."""
+
+    _fields_ = (("mechanism", _ULONG), ("parameter", ctypes.c_void_p), ("length", _ULONG))
 
 
 class _Attribute(ctypes.Structure):
@@ -136,6 +143,24 @@ class RawFunctions:
 
     def close_session(self, session: int) -> None:
         self._call("C_CloseSession", _ULONG(session))
+
+    def read_attribute(self, session: int, handle: int, attribute: int) -> bytes | None:
+        """An attribute of an object that was found in another session of this process; None when the module does not
+        know it or does not tell it. At most 4096 bytes.
+        """
+        one = _Attribute(attribute, None, 0)
+        try:
+            self._call("C_GetAttributeValue", _ULONG(session), _ULONG(handle), ctypes.byref(one), _ULONG(1))
+        except ReturnCode as error:
+            if error.code in (CKR_ATTRIBUTE_SENSITIVE, CKR_ATTRIBUTE_TYPE_INVALID):
+                return None
+            raise
+        if one.length == UNAVAILABLE:
+            return None
+        buffer = ctypes.create_string_buffer(min(one.length, 4096))
+        one.value, one.length = ctypes.addressof(buffer), len(buffer)
+        self._call("C_GetAttributeValue", _ULONG(session), _ULONG(handle), ctypes.byref(one), _ULONG(1))
+        return buffer.raw[: one.length]
 
     def read_nested(self, session: int, handle: int, attribute: int, kinds: Sequence[int]) -> dict[int, bool]:
         """The flags inside a nested template of an object: those of `kinds` that it has.

@@ -15,8 +15,8 @@ vanishes, searches find nothing without an error, and still do when it is back, 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from typing import TypeVar, cast
 
 from hsmvault.errors import HsmRefusal
 from hsmvault.hsm.module import Module, PinRefused
@@ -38,12 +38,22 @@ class Hanging(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Climber:
-    """What the ladder needs of a token. open: blocks, logs in once. attempt_failed: called before each pause."""
+    """What the ladder needs of a token. open: blocks, logs in once. attempt_failed: called before each pause. inside:
+    steps whose thread may be inside the module, also when nobody waits for them any more.
+    """
 
     module: Module
     open: Callable[[], OpenSessions]
     attempt_failed: Callable[[str, float], None]
     pause: Pause
+    inside: set[asyncio.Future[object]] = field(default_factory=set)
+
+    async def are_out(self, seconds: float) -> bool:
+        """Whether every thread of a step has come out by then. A step that was begun cannot be called back."""
+        if not self.inside:
+            return True
+        _, stuck = await asyncio.wait(set(self.inside), timeout=seconds)
+        return not stuck
 
 
 async def open_first(climber: Climber, me: object) -> OpenSessions:
@@ -56,7 +66,7 @@ async def open_first(climber: Climber, me: object) -> OpenSessions:
     async with module.turn:
         for _ in range(_START_ATTEMPTS - 1):
             try:
-                return await in_thread("hsm-start", climber.open)
+                return await _step(climber, "hsm-start", climber.open)
             except PinRefused:
                 raise
             except ModuleError as error:
@@ -64,8 +74,8 @@ async def open_first(climber: Climber, me: object) -> OpenSessions:
                     raise
                 log.info("the token is not there yet: %s", describe(error))
                 await climber.pause(_START_PAUSE_SECONDS)
-                await in_thread("hsm-start", module.reinitialize)
-        return await in_thread("hsm-start", climber.open)
+                await _step(climber, "hsm-start", module.reinitialize)
+        return await _step(climber, "hsm-start", climber.open)
 
 
 async def relogin(climber: Climber, old: Generation) -> OpenSessions | None:
@@ -150,7 +160,16 @@ async def _judged(climber: Climber, attempt: Awaitable[OpenSessions]) -> OpenSes
 
 
 async def _bounded(climber: Climber, function: Callable[[], T]) -> T:
-    return await bounded(in_thread("hsm-recovery", function), climber.module.profile.hang_seconds)
+    return await bounded(_step(climber, "hsm-recovery", function), climber.module.profile.hang_seconds)
+
+
+async def _step(climber: Climber, name: str, function: Callable[[], T]) -> T:
+    """When we are cancelled the thread goes on, and `inside` says so until it has come out."""
+    step = asyncio.ensure_future(in_thread(name, function))
+    entered = cast(asyncio.Future[object], step)  # whose result nobody asks the set for
+    climber.inside.add(entered)
+    entered.add_done_callback(climber.inside.discard)
+    return await asyncio.shield(step)
 
 
 def _reason(error: Exception) -> str:

@@ -106,9 +106,18 @@ _RAW_CODES: dict[int, Verdict] = {
     0x60: Verdict.LOGIN_LOST,  # CKR_KEY_HANDLE_INVALID
     0x82: Verdict.LOGIN_LOST,  # CKR_OBJECT_HANDLE_INVALID
     0x101: Verdict.LOGIN_LOST,  # CKR_USER_NOT_LOGGED_IN
+    0x150: Verdict.SESSION_DEAD,  # CKR_BUFFER_TOO_SMALL: ours are large enough, and the operation stays open
+    0x20: Verdict.CALLER,  # CKR_DATA_INVALID
+    0x21: Verdict.CALLER,  # CKR_DATA_LEN_RANGE
+    0x40: Verdict.CALLER,  # CKR_ENCRYPTED_DATA_INVALID
+    0x41: Verdict.CALLER,  # CKR_ENCRYPTED_DATA_LEN_RANGE
+    0x07: Verdict.FAULT,  # CKR_ARGUMENTS_BAD
+    0x54: Verdict.FAULT,  # CKR_FUNCTION_NOT_SUPPORTED
+    0x62: Verdict.FAULT,  # CKR_KEY_SIZE_RANGE
     0x63: Verdict.FAULT,  # CKR_KEY_TYPE_INCONSISTENT
     0x68: Verdict.FAULT,  # CKR_KEY_FUNCTION_NOT_PERMITTED
     0x70: Verdict.FAULT,  # CKR_MECHANISM_INVALID
+    0x71: Verdict.FAULT,  # CKR_MECHANISM_PARAM_INVALID
 }
 
 ModuleError = (p11.PKCS11Error, raw.ReturnCode)

@@ -63,13 +63,14 @@ def uses(spec: KeySpec) -> tuple[Use, ...]:
     return (*for_aes, Use.MAC) if _hashes(spec) else for_aes
 
 
-def require_served(profile: Profile, spec: KeySpec, *, imported: bool = False) -> None:
+def require_served(profile: Profile, spec: KeySpec) -> None:
     """Raises BadRequest when the module does not serve such keys, or nobody does."""
     if not (profile.aes_gcm and profile.aes_modes):
         raise BadRequest("Keys of type oct are not supported by the HSM.")
-    sizes = OCT_IMPORTED_SIZES_BITS if imported else OCT_SIZES_BITS
-    if spec.family is not Family.OCT or spec.size_bits not in sizes:
-        raise BadRequest(f"Unsupported key size ({spec.size_bits}). Supported sizes are {list(sizes)}")
+    if spec.family is not Family.OCT or spec.size_bits not in OCT_IMPORTED_SIZES_BITS:
+        raise BadRequest(
+            f"Unsupported key size ({spec.size_bits}). Supported sizes are {list(OCT_IMPORTED_SIZES_BITS)}"
+        )
 
 
 def key_type(spec: KeySpec) -> KeyType:
@@ -88,19 +89,20 @@ def size_bits(blob: bytes) -> int | None:
 
 
 def generate(work: WorkSession, spec: KeySpec, stay: Stay) -> KeyObject:
-    """An AES session object without any use, to be wrapped and destroyed. stay: leaves."""
+    """A session object without any use, to be wrapped and destroyed. stay: leaves."""
     assert stay.leaves
-    wanted = _template(work.profile, KeyType.AES, (), (), stay)
+    kind = key_type(spec)
+    wanted = _template(work.profile, kind, (), (), stay)
     made: pkcs11.Object = work.session.generate_key(
-        KeyType.AES,
+        kind,
         spec.size_bits,
         capabilities=0,  # type: ignore[arg-type]  # the stub wants MechanismFlag, which has no name for none
-        mechanism=Mechanism.AES_KEY_GEN,
-        template={kind: value for kind, value in wanted.items() if kind not in (Attribute.CLASS, Attribute.KEY_TYPE)},
+        mechanism=Mechanism.AES_KEY_GEN if kind is KeyType.AES else Mechanism.GENERIC_SECRET_KEY_GEN,
+        template={each: value for each, value in wanted.items() if each not in (Attribute.CLASS, Attribute.KEY_TYPE)},
     )
     past = {Attribute.VALUE_LEN: spec.size_bits // 8, Attribute.LOCAL: True, Attribute.ALWAYS_SENSITIVE: True}
     require_attributes(made, wanted | past)
-    return work.hold(made, KeyType.AES)
+    return work.hold(made, kind)
 
 
 def unwrap_leaving(work: WorkSession, unwrapping: KeyObject, wrapped: bytes, kind: KeyType, stay: Stay) -> KeyObject:

@@ -109,7 +109,7 @@ class Generation:
             self.loader = Lane(f"hsm-loader-{number}", sessions.loader, limit=_UNBOUNDED)
             self.making = Lane(f"hsm-making-{number}", sessions.making, limit=profile.generation_queue)
             self.work = tuple(
-                Lane(f"hsm-work-{number}-{i}", session, limit=profile.work_queue)
+                Lane(f"hsm-work-{number}-{i}", session, limit=profile.work_queue, gathers=True)
                 for i, session in enumerate(sessions.work)
             )
         assert sessions.keeper.world is not None

@@ -401,7 +401,9 @@ class Token:
             asyncio.get_running_loop().call_later(_FAREWELL_SECONDS, self._on_fatal, why)
 
     async def close(self) -> None:
-        """Finish what is queued, log out, close every session. The module itself is finalised by its owner."""
+        """Finish what is queued, log out, close every session. The module itself is finalised by its owner, which is
+        why we wait for a recovery that initialises it at this moment.
+        """
         self._closed = True
         generation, self._generation = self._generation, None
         self._why_down = "stopped"
@@ -410,6 +412,8 @@ class Token:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
+        if not await self._climber.are_out(self.profile.drain_seconds):
+            self.module.has_lost_thread = True
         if generation is not None:
             await recovery.drain(generation, self.profile.drain_seconds, refuse_queued=False)
             async with self.module.turn:

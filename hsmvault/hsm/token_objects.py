@@ -53,7 +53,7 @@ def find_private(work: WorkSession, spec: KeySpec, stay: Stay) -> KeyObject | No
     wanted = expected_attributes(private_template(work.profile, spec, stay), spec)
     if wrong := differing(found[0], wanted):
         raise WrongAttributes(f"the object has other values of {', '.join(wrong)}")
-    return work.hold(found[0], key_type(spec))
+    return work.hold(found[0], key_type(spec), is_stored=True)
 
 
 def destroy_private(work: WorkSession, token_id: bytes) -> int:

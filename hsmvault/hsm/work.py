@@ -19,22 +19,27 @@ from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass, _pkcs11, types
 from hsmvault.hsm.profile import Profile
 from hsmvault.hsm.raw import RawFunctions
 from hsmvault.hsm.returncodes import ModuleError, StaleHandle, Verdict, judge
+from hsmvault.hsm.single_part import SinglePart, SinglePartKey
 
 
-class KeyInSession(Protocol):
-    """A key bound to a session. data is bytes, never bytearray or memoryview: those leave the session in
-    CKR_OPERATION_ACTIVE for good.
+class KeyUses(Protocol):
+    """A key bound to a session, for what callers do with it all day. data is bytes, never bytearray or memoryview:
+    those leave the session in CKR_OPERATION_ACTIVE for good.
     """
 
     def sign(self, data: bytes, *, mechanism: Mechanism, mechanism_param: object = None) -> bytes: ...
 
-    def verify(
-        self, data: bytes, signature: bytes, *, mechanism: Mechanism, mechanism_param: object = None
-    ) -> bool: ...
-
     def encrypt(self, data: bytes, *, mechanism: Mechanism, mechanism_param: object = None) -> bytes: ...
 
     def decrypt(self, data: bytes, *, mechanism: Mechanism, mechanism_param: object = None) -> bytes: ...
+
+
+class KeyInSession(KeyUses, Protocol):
+    """A key bound to a session, with everything that python-pkcs11 can do with it."""
+
+    def verify(
+        self, data: bytes, signature: bytes, *, mechanism: Mechanism, mechanism_param: object = None
+    ) -> bool: ...
 
     def wrap_key(self, key: object, *, mechanism: Mechanism, mechanism_param: object = None) -> bytes: ...
 
@@ -74,32 +79,44 @@ _bound = _make_class()
 @dataclass(frozen=True, slots=True)
 class KeyObject:
     """A key in the token. origin: python-pkcs11's object in the session that made it, for attributes and destruction
-    (that session's thread only).
+    (that session's thread only). is_stored: a token object, which a module may have to read from its store again.
     """
 
     generation: int
     handle: int
     key_type: KeyType
     origin: pkcs11.Object = field(repr=False, compare=False)
+    is_stored: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class WorldObjects:
     """The keys of a world as this generation found them. canary: HMAC of fixed bytes under the MAC key. located: keys
-    of the world by CKA_ID, those of older generations too, as they were asked for (world_keys.locate()).
+    of the world by label and CKA_ID, those of older generations too, as they were asked for (world_keys.locate()).
     """
 
     world: KeyObject | None
     mac: KeyObject
     system: KeyObject | None
     canary: bytes = field(repr=False)
-    located: dict[bytes, KeyObject] = field(default_factory=dict, repr=False)
+    located: dict[tuple[str, bytes], KeyObject] = field(default_factory=dict, repr=False)
 
 
 class WorkSession:
     """A session that belongs to one thread. Everything that touches it runs in that thread."""
 
-    __slots__ = ("_open", "generation", "keeps_objects", "profile", "raw", "reopened", "session", "world")
+    __slots__ = (
+        "_functions",
+        "_functions_of_stored",
+        "_open",
+        "generation",
+        "keeps_objects",
+        "profile",
+        "raw",
+        "reopened",
+        "session",
+        "world",
+    )
 
     def __init__(
         self,
@@ -113,6 +130,8 @@ class WorkSession:
         keeps_objects: bool = False,
     ) -> None:
         self._open = opener
+        self._functions = SinglePart(raw, keep=profile.brief_blocks)
+        self._functions_of_stored = SinglePart(raw, keep=False)
         self.session = session
         self.generation = generation
         self.profile = profile
@@ -128,11 +147,20 @@ class WorkSession:
             raise StaleHandle
         return _bound(self.session, key.handle, key.key_type)
 
-    def hold(self, found: pkcs11.Object, key_type: KeyType) -> KeyObject:
+    def use(self, key: KeyObject) -> KeyUses:
+        """The same for what is hot: two calls into the module instead of three, and one hand-over of the interpreter's
+        lock (single_part.py). What the module raises there is a ReturnCode.
+        """
+        if key.generation != self.generation:
+            raise StaleHandle
+        functions = self._functions_of_stored if key.is_stored else self._functions
+        return SinglePartKey(functions, self.session_handle, key.handle)
+
+    def hold(self, found: pkcs11.Object, key_type: KeyType, *, is_stored: bool = False) -> KeyObject:
         """Keep an object that was just made or found in this session."""
         handle = found.handle
         assert handle is not None
-        return KeyObject(self.generation, handle, key_type, found)
+        return KeyObject(self.generation, handle, key_type, found, is_stored)
 
     @property
     def session_handle(self) -> int:

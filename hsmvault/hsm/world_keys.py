@@ -157,9 +157,9 @@ def read_world(work: WorkSession, ids: WorldIds) -> WorldObjects:
     mac = _read(work, MAC_KEY, ids.mac)
     system = _read(work, SYSTEM_KEY, ids.system) if ids.system is not None else None
     objects = WorldObjects(world, mac, system, mechanisms.hmac_sha256(work, mac, CANARY_MESSAGE))
-    for token_id, found in ((ids.world, world), (ids.system, system)):
+    for key, token_id, found in ((WORLD_KEY, ids.world, world), (SYSTEM_KEY, ids.system, system)):
         if token_id is not None and found is not None:
-            objects.located[token_id] = found
+            objects.located[key.label, token_id] = found
     return objects
 
 
@@ -170,7 +170,7 @@ def locate(work: WorkSession, key: WorldKey, token_id: bytes) -> KeyObject:
     there or not as it must be; the module's error.
     """
     assert work.world is not None
-    found = work.world.located.get(token_id)
+    found = work.world.located.get((key.label, token_id))
     if found is None:
         try:
             found = _read(work, key, token_id)
@@ -178,7 +178,7 @@ def locate(work: WorkSession, key: WorldKey, token_id: bytes) -> KeyObject:
             raise _unusable(f"the {key.name} {token_id.hex()} is not found") from error
         except HsmRefusal as error:
             raise _unusable(str(error)) from error
-        work.world.located[token_id] = found  # two threads may do so at once: they found the same object
+        work.world.located[key.label, token_id] = found  # two threads may do so at once: they found the same object
     return found
 
 
@@ -212,7 +212,7 @@ def _read(work: WorkSession, key: WorldKey, token_id: bytes) -> KeyObject:
             f"The {key.name} on the token is not locked as it must be ({', '.join(wrong)}); it cannot be trusted. "
             "Restore the token, or begin anew: 'hsmvault init' makes a world on another token, for another database."
         )
-    return work.hold(found[0], key.key_type)
+    return work.hold(found[0], key.key_type, is_stored=True)
 
 
 def _has_unwrap_template(work: WorkSession, wanted: Mapping[Attribute, bool], found: pkcs11.Object) -> bool:

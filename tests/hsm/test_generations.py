@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11 import exceptions as p11
 
+from hsmvault.errors import Unavailable
 from hsmvault.hsm import ceremony, objects, world_keys
 from hsmvault.hsm.generations import Ending, destroy_system_key, make_system_key, make_world_key
 from hsmvault.hsm.module import Module
@@ -43,6 +44,15 @@ def first(work: WorkSession) -> KeyObject:
 
 def second(work: WorkSession) -> KeyObject:
     return locate(work, WORLD_KEY, SECOND)
+
+
+def test_a_key_that_was_located_is_no_key_of_another_kind(work: WorkSession, softhsm: SoftToken) -> None:
+    """The id comes out of a row, and says nothing of what the key is for."""
+    assert softhsm.ids.world is not None
+    assert locate(work, WORLD_KEY, softhsm.ids.world) == first(work)
+    for key in (SYSTEM_KEY, world_keys.EXPORT_KEY):
+        with pytest.raises(Unavailable):
+            locate(work, key, softhsm.ids.world)
 
 
 def test_each_generation_opens_its_own_blobs_and_no_others(work: WorkSession) -> None:

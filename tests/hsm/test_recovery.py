@@ -327,6 +327,32 @@ async def started_slowly(softhsm: SoftToken, module: Module, *, on_fatal: Callab
     return token
 
 
+async def test_closing_waits_for_a_recovery_that_initialises_the_module(
+    softhsm: SoftToken, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its thread would initialise the module again behind the one who finalised it, or crash with it."""
+    entered, leave = threading.Event(), threading.Event()
+    real = Module.reinitialize
+
+    def slowly(module: Module) -> None:
+        entered.set()
+        assert leave.wait(10)
+        real(module)
+
+    monkeypatch.setattr(Module, "reinitialize", slowly)
+    with softhsm.loaded() as module:
+        async with softhsm.started(module) as token:
+            token._lose(token._generation, deep=True, why="test")  # type: ignore[arg-type]  # it is up
+            await asyncio.to_thread(entered.wait, 10)
+            asyncio.get_running_loop().call_later(0.05, leave.set)
+        assert leave.is_set(), "closed while a thread was inside"
+        epoch = module.epoch
+        assert not module.has_lost_thread
+    assert module.epoch == epoch == 2
+    with softhsm.loaded():
+        pass
+
+
 class SlowLogin:
     """C_Login does not return before it is told to."""
 

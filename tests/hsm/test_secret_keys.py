@@ -113,8 +113,10 @@ def test_the_copy_for_macs_makes_those_alone_for_which_the_key_is_long_enough(wo
             work.bind(found).sign(bytes(32), mechanism=Mechanism.SHA_1_HMAC)
 
 
-def test_a_key_that_is_to_be_wrapped_has_no_use_at_all(work: WorkSession) -> None:
-    made = secret_keys.generate(work, A256, objects.LEAVING)
+@pytest.mark.parametrize("bits", OCT_IMPORTED_SIZES_BITS)
+def test_a_key_that_is_to_be_wrapped_has_no_use_at_all(work: WorkSession, bits: int) -> None:
+    made = secret_keys.generate(work, KeySpec.oct(bits), objects.LEAVING)
+    assert made.origin[Attribute.KEY_TYPE] == (KeyType.AES if bits in OCT_SIZES_BITS else KeyType.GENERIC_SECRET)
     assert not any(made.origin[usage] for usage in objects.SECRET_USAGE)
     assert made.origin[Attribute.SENSITIVE] and made.origin[Attribute.LOCAL] and made.origin[Attribute.ALWAYS_SENSITIVE]
     assert made.origin[Attribute.EXTRACTABLE] and made.origin[Attribute.WRAP_WITH_TRUSTED]

@@ -34,8 +34,8 @@ def test_the_second_waits_until_the_first_has_left(tmp_path: Path) -> None:
 
 def test_who_hangs_stops_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "_LONGEST_WAIT_SECONDS", 0.0)
-    with alone(tmp_path / "lock"), alone(tmp_path / "lock"):
-        pass
+    with alone(tmp_path / "lock") as first, alone(tmp_path / "lock") as second:
+        assert (first, second) == (True, False)
 
 
 @pytest.mark.parametrize("name", ["missing/lock", None])

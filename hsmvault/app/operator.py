@@ -7,19 +7,23 @@ from contextlib import asynccontextmanager
 
 from hsmvault.app import system_key_rotation, world_key_rotation
 from hsmvault.app.reconciliation import node_id
-from hsmvault.app.rotations import Rotating, alone_on_node, told, wanted_world
+from hsmvault.app.rotations import BACK_UP, Rotating, alone_on_node, told, wanted_world
 from hsmvault.app.system_key_rotation import SystemKeyRotation
 from hsmvault.app.world_completion import complete_world
+from hsmvault.app.world_records import ROTATION_WRITER, recorded
 from hsmvault.app.worlds import KnownWorld, found_world, known_world, known_worlds, loaded_module, profile_of
 from hsmvault.clock import RandomIdentifiers, SystemClock
 from hsmvault.config import Checked, Settings
 from hsmvault.custody.world import World
-from hsmvault.errors import HsmRefusal, OperatorError
+from hsmvault.errors import HsmRefusal, OperatorError, RequestError
 from hsmvault.hsm.inspection import Inspection, check_token
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.token import Token
 from hsmvault.store.database import Database
 from hsmvault.store.migrations import migrate as migrate_schema
+
+_SYSTEM_KEY_MAKE, _SYSTEM_KEY_ROTATE = "SystemKeyMake", "SystemKeyRotate"
+_WORLD_KEY_MAKE, _WORLD_KEY_ROTATE = "WorldKeyMake", "WorldKeyRotate"
 
 
 async def initialize(settings: Settings, pin: Pin, so_pin: Pin) -> Sequence[str]:
@@ -63,13 +67,21 @@ async def check(settings: Settings, pin: Pin | None) -> Checked:
         database = await Database.open(settings.store_url, clock=SystemClock())
         try:
             known = await known_worlds(database)
+            notes += await _generations(database, known)
         finally:
             await database.close()
         if not known:
             raise HsmRefusal("There is no security world yet: run 'hsmvault init'.")
         for world in known if pin is not None else ():
             assert pin is not None
-            inspection = check_token(str(settings.hsm.module), profile, world.selector, pin, world.ids)
+            inspection = check_token(
+                str(settings.hsm.module),
+                profile,
+                world.selector,
+                pin,
+                world.ids,
+                certificate=world.row.attestation_certificate,
+            )
             notes += _table(world.name, inspection)
             inspection.require()
     except OperatorError as error:
@@ -78,45 +90,71 @@ async def check(settings: Settings, pin: Pin | None) -> Checked:
 
 
 async def rotate_system_key(
-    settings: Settings, pin: Pin, world: str, *, keep_old: bool, say: Callable[[str], None]
+    settings: Settings, pin: Pin, world: str, *, keep_old: bool, make_only: bool, say: Callable[[str], None]
 ) -> None:
-    """Beside a running instance, or without one. say: a sentence for the terminal. Raises OperatorError."""
+    """Beside a running instance, or without one. make_only: the token gets the next key, and nothing is sealed by it
+    yet. say: a sentence for the terminal. Raises OperatorError.
+    """
     job_of = system_key_rotation.job_of
-    async with _rotating(settings, world, job_of, say) as (rotating, known), loaded_module(settings) as module:
+    operation = _SYSTEM_KEY_MAKE if make_only else _SYSTEM_KEY_ROTATE
+    async with (
+        _rotating(settings, world, job_of, operation, say) as (rotating, known),
+        loaded_module(settings) as module,
+    ):
         token = await Token.start(module, known.selector, pin, known.ids, on_fatal=_hangs)
         try:
             served = World([token], rotating.identifiers)
-            await told(SystemKeyRotation(rotating, known, served, keep_old=keep_old).run())
+            await told(SystemKeyRotation(rotating, known, served, keep_old=keep_old, make_only=make_only).run())
         finally:
             await token.close()
+        if not make_only:
+            say(BACK_UP)
 
 
 async def rotate_world_key(
-    settings: Settings, pin: Pin, so_pin: Pin, world: str, *, say: Callable[[str], None]
+    settings: Settings, pin: Pin, so_pin: Pin, world: str, *, make_only: bool, say: Callable[[str], None]
 ) -> None:
     """As rotate_system_key."""
-    async with _rotating(settings, world, world_key_rotation.job_of, say) as (rotating, known):
+    job_of = world_key_rotation.job_of
+    operation = _WORLD_KEY_MAKE if make_only else _WORLD_KEY_ROTATE
+    async with _rotating(settings, world, job_of, operation, say) as (rotating, known):
         async with loaded_module(settings) as module:
-            await told(world_key_rotation.rotate(rotating, known, module, pin=pin, so_pin=so_pin))
+            await told(world_key_rotation.rotate(rotating, known, module, pin=pin, so_pin=so_pin, make_only=make_only))
+        if make_only:
+            return
         known = await wanted_world(rotating.database, world)
-        for key_id, versions in (await world_key_rotation.key_versions_by_generation(rotating.database, known)).items():
-            state = "in use" if key_id == known.row.world_key_id else "older"
-            say(f"world key {key_id.hex()} ({state}): {versions} key versions are wrapped under it")
+        for sentence in await _generations(rotating.database, [known]):
+            say(sentence)
+        say(BACK_UP)
 
 
 @asynccontextmanager
 async def _rotating(
-    settings: Settings, world: str, job_of: Callable[[KnownWorld], str], say: Callable[[str], None]
+    settings: Settings, world: str, job_of: Callable[[KnownWorld], str], operation: str, say: Callable[[str], None]
 ) -> AsyncIterator[tuple[Rotating, KnownWorld]]:
+    """operation: as the audit records of this rotation name it."""
     clock, identifiers = SystemClock(), RandomIdentifiers()
     database = await Database.open(settings.store_url, clock=clock)
     try:
         with alone_on_node(settings):
             known = await wanted_world(database, world)
             owner = f"rotation-{node_id(settings.layout, identifiers)}"
-            yield Rotating(settings, database, clock, identifiers, job_of(known), owner, say), known
+            async with recorded(settings, ROTATION_WRITER, clock, identifiers, operation, known.row):
+                yield Rotating(settings, database, clock, identifiers, job_of(known), owner, say), known
     finally:
         await database.close()
+
+
+async def _generations(database: Database, known: Sequence[KnownWorld]) -> tuple[str, ...]:
+    """What each world key wraps, for the worlds that have several."""
+    sentences: list[str] = []
+    for world in known:
+        if world.older:
+            try:
+                sentences += await world_key_rotation.told_by_generation(database, world)
+            except RequestError as error:
+                sentences.append(f"What is wrapped under which world key is not known: {error.detail or error}.")
+    return tuple(sentences)
 
 
 def _hangs(reason: str) -> None:

@@ -87,7 +87,12 @@ async def _prepare_worlds(
 
 
 async def _inspect(module: Module, world: KnownWorld, pin: Pin) -> None:
-    (await in_thread("self-test", lambda: inspect_token(module, world.selector, pin, world.ids))).require()
+    certificate = world.row.attestation_certificate
+    (
+        await in_thread(
+            "self-test", lambda: inspect_token(module, world.selector, pin, world.ids, certificate=certificate)
+        )
+    ).require()
 
 
 async def _reconcile(

@@ -25,6 +25,8 @@ from hsmvault.store.database import Conflicted, Database, Transaction
 
 T = TypeVar("T")
 LEASE_SECONDS = 60
+MADE_ONLY = "It is made and not used yet. Back up the token now, then run the command again without --make-only."
+BACK_UP = "Back up the token now, then the database: no earlier backup of the token opens what is made from now on."
 _WAIT_SECONDS = 1.0
 
 
@@ -87,6 +89,10 @@ class Rotating:
 
     async def end(self, tx: Transaction) -> None:
         await meta.put(tx, self.job, "")
+        await jobs.release(tx, self.job, self.owner)
+
+    async def leave(self, tx: Transaction) -> None:
+        """What was begun stays begun: the next call goes on with it."""
         await jobs.release(tx, self.job, self.owner)
 
     async def sync(self, profile: Profile) -> None:

@@ -48,10 +48,12 @@ class ServedWorld:
     ring: KeyRing
     sealer: Sealer
     custody: WorldCustody
+    attestor: Attestor
 
     def follow(self, known: KnownWorld) -> None:
         """Use the keys that the rows name now; the opposite order would look for a key before its id is known."""
         self.token.adopt(known.ids)
+        self.attestor.adopt(known.row.attestation_certificate or b"")
         self.ring.replace(*system_keys(self.world, known))
 
 
@@ -137,8 +139,11 @@ async def start_worlds(
         world = World([token], parts.identifiers)
         ring = KeyRing(*system_keys(world, one), reload=read_again)
         sealer = Sealer(ring, DataKeys(parts.database), parts.clock, parts.identifiers, limits)
-        custody = _custody(parts, one, world)
-        by_id[one.row.id] = ServedWorld(one.row.id, one.name, one.row.geography, token, world, ring, sealer, custody)
+        attestor = Attestor(one.row.attestation_certificate or b"", parts.clock)
+        custody = _custody(parts, one, world, attestor)
+        by_id[one.row.id] = ServedWorld(
+            one.row.id, one.name, one.row.geography, token, world, ring, sealer, custody, attestor
+        )
     show_tokens(parts.metrics, {one.name: one.token for one in by_id.values()})
     reload = Reload("security worlds", read_again)
     for kind in ("world", "system-key"):
@@ -147,9 +152,8 @@ async def start_worlds(
     return ServedWorlds(tuple(by_id.values()), reload)
 
 
-def _custody(parts: WorldParts, known: KnownWorld, world: World) -> WorldCustody:
+def _custody(parts: WorldParts, known: KnownWorld, world: World, attestor: Attestor) -> WorldCustody:
     offered = world.tokens[0].profile.custody
-    attestor = Attestor(known.row.attestation_certificate or b"", parts.clock)
     custodians: dict[CustodyClass, Custodian] = {}
     if "wrapped" in offered and known.row.world_key_id:
         wrapped = WrappedCustodian(world, parts.identifiers, attestor=attestor)

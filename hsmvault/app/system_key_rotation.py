@@ -13,18 +13,21 @@ insertion under a key that is going) or by the token, reads again, and succeeds.
 """
 
 from collections.abc import Callable
+from typing import TypeVar
 
-from hsmvault.app.rotations import Rotating
+from hsmvault.app.rotations import MADE_ONLY, Rotating
 from hsmvault.app.worlds import KnownWorld
 from hsmvault.custody.sealing import sealed_anew
 from hsmvault.custody.world import TokenSystemKey, World
 from hsmvault.errors import Damaged, HsmRefusal
 from hsmvault.hsm import generations
 from hsmvault.hsm.generations import Ending
+from hsmvault.hsm.work import WorkSession
 from hsmvault.model.data_keys import DataKeyRow
 from hsmvault.model.worlds import ACTIVE, DESTROYING, PLANNED, RETIRED, SystemKeyRow
 from hsmvault.store import data_keys, worlds
 
+T = TypeVar("T")
 JOB = "rotate-system-key"
 _BATCH = 20  # rows in one transaction: some 5 ms of the token each, and a writer never waits long
 _ID_BYTES = 16
@@ -36,14 +39,19 @@ def job_of(known: KnownWorld) -> str:
 
 
 class SystemKeyRotation:
-    """world: with the token at work, in this process. keep_old: retired keys stay in the token and go on opening."""
+    """world: with the token at work, in this process. keep_old: retired keys stay in the token and go on opening.
+    make_only: stop when the token has the next key, before anything is sealed by it.
+    """
 
-    def __init__(self, rotating: Rotating, known: KnownWorld, world: World, *, keep_old: bool = False) -> None:
+    def __init__(
+        self, rotating: Rotating, known: KnownWorld, world: World, *, keep_old: bool = False, make_only: bool = False
+    ) -> None:
         self._rotating = rotating
         self._world_id = known.row.id
         self._world = world
         self._token = world.tokens[0]
         self._keep_old = keep_old
+        self._make_only = make_only
 
     async def run(self) -> None:
         """From wherever an earlier attempt ended, to the end. Raises HsmRefusal, Unavailable, Throttled."""
@@ -51,6 +59,10 @@ class SystemKeyRotation:
         planned_id = await self._plan()
         if planned_id is not None:
             await self._make(planned_id)
+        if self._make_only:
+            await self._leave(planned_id)
+            return
+        if planned_id is not None:
             await self._activate(planned_id)
         kept = 0
         for old in await self._keys(RETIRED, DESTROYING):
@@ -82,13 +94,32 @@ class SystemKeyRotation:
     async def _make(self, key_id: bytes) -> None:
         rotating = self._rotating
         rotating.fault("before make")
-        await self._token.run_once(lambda work: generations.make_system_key(work, key_id))
+        await self._token.run_once(self._alone(lambda work: generations.make_system_key(work, key_id)))
         rotating.fault("after make")
         key = TokenSystemKey(self._world, key_id)
         if await key.open(await key.seal(_PROOF, _PROOF), _PROOF) != _PROOF:
             raise HsmRefusal("The new system key opens to something else than it sealed; nothing was changed.")
         await rotating.sync(self._token.profile)
         rotating.fault("after sync")
+
+    def _alone(self, job: Callable[[WorkSession], T]) -> Callable[[WorkSession], T]:
+        """No worker of this node writes to the token meanwhile: it would not see what was done (token_objects.py)."""
+
+        def run(work: WorkSession) -> T:
+            with self._token.module.alone():
+                return job(work)
+
+        return run
+
+    async def _leave(self, made_id: bytes | None) -> None:
+        async with self._rotating.step() as tx:
+            await self._rotating.leave(tx)
+        if made_id is None:
+            raise HsmRefusal(
+                "The system key that was made last is in use already; run the command without --make-only to end that "
+                "rotation."
+            )
+        self._say(f"The token has the system key {made_id.hex()}. {MADE_ONLY}")
 
     async def _activate(self, key_id: bytes) -> None:
         async with self._rotating.step() as tx:
@@ -105,19 +136,22 @@ class SystemKeyRotation:
             if not await self._seal_anew(old):
                 return False
             if self._keep_old:
-                self._say(f"The system key {old.id} is kept, as asked; no data key needs it.")
+                async with self._rotating.database.read() as tx:
+                    left = await data_keys.count_under(tx, old.id)
+                self._say(f"The system key {old.id} is kept, as asked; {left} data keys are under it.")
                 return False
             if await self._condemn(old):
                 break
         self._rotating.fault("before destroy")
-        ending = await self._token.run(lambda work: generations.destroy_system_key(work, old.key_id))
+        ending = await self._token.run(self._alone(lambda work: generations.destroy_system_key(work, old.key_id)))
         self._rotating.fault("after destroy")
         if ending is Ending.KEPT:
             async with self._rotating.step() as tx:
                 await worlds.move_system_key(tx, old.id, DESTROYING, RETIRED)
+                left = await data_keys.count_under(tx, old.id)
             self._say(
                 f"The system key {old.id} was made by an earlier version so that the token never destroys it; it stays "
-                "there, retired, and no data key needs it."
+                f"there, retired; {left} data keys are under it."
             )
             return False
         await self._rotating.sync(self._token.profile)

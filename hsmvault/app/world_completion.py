@@ -15,10 +15,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from hsmvault.app.token_files import sync_token
+from hsmvault.app.world_records import START_WRITER, recorded
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.config import Settings
 from hsmvault.custody.attestation_certificate import unsigned
 from hsmvault.custody.steps import Steps
+from hsmvault.errors import HsmRefusal
 from hsmvault.hsm import ceremony, mechanisms
 from hsmvault.hsm.module import Module, TokenSelector
 from hsmvault.hsm.pin import Pin
@@ -34,6 +36,7 @@ LOG = logging.getLogger("hsmvault.preparation")
 _ID_BYTES = 16
 _CERTIFICATE_SERIAL_BYTES = 16
 _LEASE_SECONDS = 600
+_OPERATION = "WorldComplete"
 _ES256 = SIGNATURE_ALGORITHMS["ES256"]
 
 
@@ -53,7 +56,8 @@ async def complete_world(
 
     owner: this node, for the lease. fault: see Steps; it is called in other threads too.
     Raises HsmRefusal: the PIN is refused (tried once), a key is not as it must be, the token's files cannot be made
-    durable; Unavailable from the database.
+    durable, another node has taken over meanwhile; OperatorError when the audit log takes no record; Unavailable from
+    the database.
     """
     if row.attestation_certificate is not None or not _attests(module.profile):
         return row
@@ -65,15 +69,14 @@ async def complete_world(
     planned = await _planned(database, row, module.profile, identifiers)
     if planned.attestation_certificate is not None:  # by another node, between our look and our lease
         return planned
-    step("make", lambda: None)
-    certificate = await in_thread(
-        "ceremony", lambda: _make(module, planned, pin, int(clock.now()), identifiers.random, step)
-    )
-    await in_thread("ceremony", lambda: step("sync", lambda: sync_token(settings, module.profile)))
-    step("commit", lambda: None)
-    async with database.write() as tx:
-        await worlds.complete_world(tx, planned, certificate)
-        await jobs.release(tx, job, owner)
+    async with recorded(settings, START_WRITER, clock, identifiers, _OPERATION, row):
+        step("make", lambda: None)
+        certificate = await in_thread(
+            "ceremony", lambda: _make(module, planned, pin, int(clock.now()), identifiers.random, step)
+        )
+        await in_thread("ceremony", lambda: step("sync", lambda: sync_token(settings, module.profile)))
+        step("commit", lambda: None)
+        await _commit(database, planned, certificate, job, owner, int(clock.now()))
     LOG.info("world %s has its attestation key%s", row.name, " and its export key" if planned.export_key_id else "")
     return replace(planned, attestation_certificate=certificate)
 
@@ -88,6 +91,19 @@ async def _leased(database: Database, job: str, owner: str, now: int) -> bool:
             return await jobs.acquire(tx, job, owner, now + _LEASE_SECONDS, now)
     except Conflicted:
         return False
+
+
+async def _commit(database: Database, planned: WorldRow, certificate: bytes, job: str, owner: str, now: int) -> None:
+    """Only while the lease is ours: who took it over has made the attestation key anew, and ours may be gone."""
+    async with database.write() as tx:
+        found = await worlds.world(tx, planned.name)
+        held = await jobs.acquire(tx, job, owner, now + _LEASE_SECONDS, now)
+        if not held or found is None or found.attestation_certificate is not None:
+            raise HsmRefusal(
+                f"Another node has made the attestation key of the world '{planned.name}' meanwhile; start again."
+            )
+        await worlds.complete_world(tx, planned, certificate)
+        await jobs.release(tx, job, owner)
 
 
 async def _planned(database: Database, row: WorldRow, profile: Profile, identifiers: Identifiers) -> WorldRow:

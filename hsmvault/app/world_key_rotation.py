@@ -3,12 +3,14 @@
 What an older generation wrapped stays readable under it and cannot be wrapped anew: a locked world key makes what it
 opens unwrappable (docs/decisions, "world keys have generations"). The steps: the id of the new key is committed, the
 ceremony makes it with the security officer's PIN, the token's files are on the disk, the row of the world names it.
-Each looks at what is there before it does anything, so that a rotation that was killed is finished by the next call.
+Each looks at what is there before it does anything, so that a rotation that was killed is finished by the next call;
+and so is one that was to make the key only (`--make-only`: the token is backed up or copied in between).
 """
 
 from collections import Counter
+from dataclasses import dataclass
 
-from hsmvault.app.rotations import Rotating
+from hsmvault.app.rotations import MADE_ONLY, Rotating
 from hsmvault.app.worlds import KnownWorld
 from hsmvault.custody import statement_keys
 from hsmvault.custody.protocols import CustodyClass
@@ -32,7 +34,19 @@ def job_of(known: KnownWorld) -> str:
     return f"{JOB}:{known.row.id}"
 
 
-async def rotate(rotating: Rotating, known: KnownWorld, module: Module, *, pin: Pin, so_pin: Pin) -> None:
+@dataclass(frozen=True, slots=True)
+class Wrapped:
+    """What one world key wraps. key_versions: of containers, deleted ones too. own_keys: of the service, which sign
+    logins and statements.
+    """
+
+    key_versions: int
+    own_keys: int
+
+
+async def rotate(
+    rotating: Rotating, known: KnownWorld, module: Module, *, pin: Pin, so_pin: Pin, make_only: bool = False
+) -> None:
     """From wherever an earlier attempt ended, to the end. Raises HsmRefusal (a PIN is tried once), Unavailable."""
     if not known.row.world_key_id:
         raise HsmRefusal(f"The world '{known.name}' has no world key: its token cannot lock one.")
@@ -44,6 +58,11 @@ async def rotate(rotating: Rotating, known: KnownWorld, module: Module, *, pin: 
             rotating.fault("after make")
             await rotating.sync(module.profile)
             rotating.fault("after sync")
+            if make_only:
+                async with rotating.step() as tx:
+                    await rotating.leave(tx)
+                rotating.say(f"The token has the world key {key_id.hex()}. {MADE_ONLY}")
+                return
             async with rotating.step() as tx:
                 await worlds.replace_world_key(tx, known.row, key_id, now=int(rotating.clock.now()))
                 await rotating.end(tx)
@@ -75,11 +94,12 @@ async def _make(module: Module, known: KnownWorld, key_id: bytes, *, pin: Pin, s
     )
 
 
-async def key_versions_by_generation(database: Database, known: KnownWorld) -> dict[bytes, int]:
-    """How many key versions, deleted ones and the service's own signing keys too, are wrapped by each world key of this
-    world: by its CKA_ID, the current one first, then the older ones, the last retired first.
+async def wrapped_by_generation(database: Database, known: KnownWorld) -> dict[bytes, Wrapped]:
+    """What is wrapped by each world key of this world: by its CKA_ID, the current one first, then the older ones, the
+    last retired first. Raises Unavailable when a row of the service's own keys is damaged.
     """
-    counted: Counter[bytes] = Counter()
+    versions: Counter[bytes] = Counter()
+    own: Counter[bytes] = Counter()
     wrapped = CustodyClass.WRAPPED.value
     after = START
     while True:
@@ -88,12 +108,24 @@ async def key_versions_by_generation(database: Database, known: KnownWorld) -> d
         if not page:
             break
         after = page[-1][0]
-        counted.update(_world_key_id(reference) for _, reference in page)
+        versions.update(_world_key_id(reference) for _, reference in page)
     async with database.read() as tx:
-        counted.update(_world_key_id(row.reference) for row in await login_keys.list_all(tx) if row.custody == wrapped)
-        counted.update(_world_key_id(reference) for reference in await statement_keys.references(tx, wrapped))
+        own.update(_world_key_id(row.reference) for row in await login_keys.list_all(tx) if row.custody == wrapped)
+        own.update(_world_key_id(reference) for reference in await statement_keys.references(tx, wrapped))
     ids = [known.row.world_key_id, *(older.key_id for older in reversed(known.older))]
-    return {key_id: counted[key_id] for key_id in ids}
+    return {key_id: Wrapped(versions[key_id], own[key_id]) for key_id in ids}
+
+
+async def told_by_generation(database: Database, known: KnownWorld) -> list[str]:
+    """The same, as sentences for an operator."""
+    told = []
+    for key_id, one in (await wrapped_by_generation(database, known)).items():
+        state = "in use" if key_id == known.row.world_key_id else "older"
+        told.append(
+            f"world key {key_id.hex()} ({state}): {one.key_versions} key versions and {one.own_keys} signing keys of "
+            "the service are wrapped under it"
+        )
+    return told
 
 
 def _world_key_id(reference: bytes) -> bytes:

@@ -4,6 +4,7 @@ import asyncio
 import sys
 from pathlib import Path
 
+from hsmvault.clock import SystemClock
 from hsmvault.config import Settings, read_settings
 from hsmvault.custody.attestation_bundle import MOST_BYTES, Unreadable
 from hsmvault.custody.attestation_findings import Findings, Outcome
@@ -19,8 +20,9 @@ _CONCLUSIONS = {
 }
 
 
-def verify_file(path: Path, certificate: Path | None) -> int:
+def verify_file(path: Path, certificate: Path | None, max_age_seconds: int | None = None) -> int:
     """path: the JSON of a key bundle with its attestation, `-` for standard input. certificate: PEM, trusted.
+    max_age_seconds: an older attestation does not hold; None for any age.
 
     Prints what was found, a line each. Returns 0 when all of it holds; 1 when something does not; 2 when nothing is
     wrong but something could not be verified, above all without a certificate. Raises ConfigurationError, whose exit
@@ -29,7 +31,7 @@ def verify_file(path: Path, certificate: Path | None) -> int:
     pinned = None if certificate is None else _read(certificate, "certificate")
     text = sys.stdin.buffer.read(MOST_BYTES + 1) if str(path) == "-" else _read(path, "attestation")
     try:
-        findings = verify(text, pinned)
+        findings = verify(text, pinned, now=SystemClock().now(), max_age_seconds=max_age_seconds)
     except Unreadable as error:
         raise ConfigurationError(f"{path} cannot be verified: {error}.") from error
     _print(findings)

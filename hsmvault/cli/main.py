@@ -119,7 +119,7 @@ def _audit_verify(_: argparse.Namespace) -> int:
 def _attest_verify(options: argparse.Namespace) -> int:
     from hsmvault.cli import attest
 
-    return attest.verify_file(options.file, options.certificate)
+    return attest.verify_file(options.file, options.certificate, options.max_age)
 
 
 def _attest_certificate(options: argparse.Namespace) -> int:
@@ -131,13 +131,15 @@ def _attest_certificate(options: argparse.Namespace) -> int:
 def _rotate_system_key(options: argparse.Namespace) -> int:
     from hsmvault.cli import rotate
 
-    return rotate.rotate_system_key(options.config, options.data_dir, options.world, keep_old=options.keep_old)
+    return rotate.rotate_system_key(
+        options.config, options.data_dir, options.world, keep_old=options.keep_old, make_only=options.make_only
+    )
 
 
 def _rotate_world_key(options: argparse.Namespace) -> int:
     from hsmvault.cli import rotate
 
-    return rotate.rotate_world_key(options.config, options.data_dir, options.world)
+    return rotate.rotate_world_key(options.config, options.data_dir, options.world, make_only=options.make_only)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -201,6 +203,9 @@ def _add_rotations(commands: "argparse._SubParsersAction[argparse.ArgumentParser
         _add_data_dir(one)
         one.add_argument("--config", type=Path, metavar="FILE", help="instead of --data-dir")
         one.add_argument("--world", default="default", metavar="NAME", help="security world (default)")
+        one.add_argument(
+            "--make-only", action="store_true", help="make the key and stop, so that the token can be backed up first"
+        )
         one.set_defaults(command=command)
 
 
@@ -209,6 +214,7 @@ def _add_attest(attest: argparse.ArgumentParser) -> None:
     verify = commands.add_parser("verify", help="check the attestation of a key (exit code 0, 1 or 2)")
     verify.add_argument("file", type=Path, metavar="FILE", help="JSON of the key with its attestation; - for stdin")
     verify.add_argument("--certificate", type=Path, metavar="PEM", help="of the world's attestation key, trusted")
+    verify.add_argument("--max-age", type=_seconds, metavar="SECONDS", help="refuse an attestation that is older")
     verify.set_defaults(command=_attest_verify)
     certificate = commands.add_parser("certificate", help="print the certificate of a world's attestation key")
     _add_data_dir(certificate)
@@ -236,6 +242,12 @@ def _port(text: str) -> int:
 def _workers(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 256:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number from 1 to 256")
+    return int(text)
+
+
+def _seconds(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 10):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds")
     return int(text)
 
 

@@ -20,35 +20,49 @@ class Rotations(Protocol):
     """What the commands expect of the application. Both raise OperatorError. say: takes a sentence for the terminal."""
 
     def rotate_system_key(
-        self, settings: Settings, pin: Pin, world: str, *, keep_old: bool, say: Callable[[str], None]
+        self,
+        settings: Settings,
+        pin: Pin,
+        world: str,
+        *,
+        keep_old: bool,
+        make_only: bool,
+        say: Callable[[str], None],
     ) -> Awaitable[None]: ...
 
     def rotate_world_key(
-        self, settings: Settings, pin: Pin, so_pin: Pin, world: str, *, say: Callable[[str], None]
+        self,
+        settings: Settings,
+        pin: Pin,
+        so_pin: Pin,
+        world: str,
+        *,
+        make_only: bool,
+        say: Callable[[str], None],
     ) -> Awaitable[None]: ...
 
 
-def rotate_system_key(config: Path | None, data_dir: Path, world: str, *, keep_old: bool) -> int:
-    """config: of an instance that is served; without, data_dir of an embedded one."""
+def rotate_system_key(config: Path | None, data_dir: Path, world: str, *, keep_old: bool, make_only: bool) -> int:
+    """config: of an instance that is served; without, data_dir of an embedded one. make_only: do not use it yet."""
     settings = _settings(config, data_dir)
     pin = user_pin(settings)
-    asyncio.run(_system_key(settings, pin, world, keep_old))
+    asyncio.run(_system_key(settings, pin, world, keep_old, make_only))
     return 0
 
 
-def rotate_world_key(config: Path | None, data_dir: Path, world: str) -> int:
+def rotate_world_key(config: Path | None, data_dir: Path, world: str, *, make_only: bool) -> int:
     settings = _settings(config, data_dir)
     pin, so_pin = user_pin(settings), security_officer_pin(settings)
-    asyncio.run(_world_key(settings, pin, so_pin, world))
+    asyncio.run(_world_key(settings, pin, so_pin, world, make_only))
     return 0
 
 
-async def _system_key(settings: Settings, pin: Pin, world: str, keep_old: bool) -> None:
-    await _load().rotate_system_key(settings, pin, world, keep_old=keep_old, say=_say)
+async def _system_key(settings: Settings, pin: Pin, world: str, keep_old: bool, make_only: bool) -> None:
+    await _load().rotate_system_key(settings, pin, world, keep_old=keep_old, make_only=make_only, say=_say)
 
 
-async def _world_key(settings: Settings, pin: Pin, so_pin: Pin, world: str) -> None:
-    await _load().rotate_world_key(settings, pin, so_pin, world, say=_say)
+async def _world_key(settings: Settings, pin: Pin, so_pin: Pin, world: str, make_only: bool) -> None:
+    await _load().rotate_world_key(settings, pin, so_pin, world, make_only=make_only, say=_say)
 
 
 def _settings(config: Path | None, data_dir: Path) -> Settings:

@@ -1,6 +1,7 @@
 """How values that are not plain lie in their columns; both directions, used by every table."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ def texts_to_column(texts: Iterable[str]) -> str:
     return _encoder.encode(texts).decode()
 
 
+@lru_cache(maxsize=1024)
 def texts_from_column(column: str) -> tuple[str, ...]:
     return _texts.decode(column)
 
@@ -61,6 +63,7 @@ def spec_to_columns(spec: KeySpec) -> dict[str, Value]:
     }
 
 
+@lru_cache(maxsize=1024)
 def spec_from_columns(family: str, size_bits: int, curve: str | None, public_exponent: int) -> KeySpec:
     return KeySpec(Family(family), size_bits, None if curve is None else Curve(curve), public_exponent)
 

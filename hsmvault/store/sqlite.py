@@ -83,7 +83,8 @@ class SqliteConnection:
     @classmethod
     async def open(cls, path: Path, *, writer: bool, busy_seconds: float) -> "SqliteConnection":
         """Raises DatabaseRefusal."""
-        lane = Lane(f"sqlite-{'writer' if writer else 'reader'}", _Open(), limit=_LANE_LIMIT)
+        name = "writer" if writer else "reader"
+        lane = Lane(f"sqlite-{name}", _Open(), limit=_LANE_LIMIT, gathers=not writer)
         opened = cls(path, lane, writer=writer, busy_seconds=busy_seconds)
         try:
             await lane.submit(opened._open)

@@ -107,10 +107,12 @@ class Rig(Installation):
         *,
         owner: str = "node",
         keep_old: bool = False,
+        make_only: bool = False,
         pause: Callable[..., object] = lambda _: None,
     ) -> None:
         rotating = await self.rotating(job_of, owner, fault, pause)
-        await SystemKeyRotation(rotating, await self.known(), self.world, keep_old=keep_old).run()
+        known = await self.known()
+        await SystemKeyRotation(rotating, known, self.world, keep_old=keep_old, make_only=make_only).run()
 
     async def system_keys_on_token(self) -> set[str]:
         def job(work: WorkSession) -> set[str]:

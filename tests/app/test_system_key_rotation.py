@@ -189,6 +189,7 @@ async def test_a_key_of_an_earlier_version_stays_in_the_token_and_the_command_sa
         assert states[first.hex()] == RETIRED
         assert sorted(states.values()) == [ACTIVE, RETIRED]
         assert any(f"{first.hex()} was made by an earlier version" in sentence for sentence in rig.said)
+        assert any(sentence.endswith("retired; 0 data keys are under it.") for sentence in rig.said)
         assert rig.said[-1].endswith("in use; 1 older kept.")
         assert await worker.open(sealed, "c-1") == b"value"
         await rig.rotate()  # it is tried again, and stays
@@ -202,11 +203,50 @@ async def test_an_old_key_is_kept_when_asked_and_destroyed_by_the_next_rotation(
     async with opened(softhsm, tmp_path) as rig:
         (old,) = await rig.system_keys_on_token()
         await rig.rotate(keep_old=True)
+        assert f"The system key {old} is kept, as asked; 0 data keys are under it." in rig.said
         assert (await rig.states())[old] == RETIRED
         assert old in await rig.system_keys_on_token()
         await rig.rotate()
         assert len(await rig.system_keys_on_token()) == 1
         assert list((await rig.states()).values()) == [ACTIVE]
+
+
+async def test_a_key_can_be_made_first_and_used_later(softhsm: SoftToken, tmp_path: Path) -> None:  # noqa: F811
+    """So that the token is backed up, or copied to another node, before anything is sealed by the new key."""
+    async with opened(softhsm, tmp_path) as rig:
+        worker = await rig.worker()
+        await worker.seal("c-1")
+        (old,) = await rig.system_keys_on_token()
+        for _ in range(2):  # asking twice makes one key
+            await rig.rotate(make_only=True)
+        (new,) = await rig.system_keys_on_token() - {old}
+        assert await rig.states() == {old: ACTIVE, new: PLANNED}
+        assert rig.said[-1].startswith(f"The token has the system key {new}.")
+        assert rig.said[-1].endswith("run the command again without --make-only.")
+        async with rig.database.read() as tx:
+            assert await data_keys.count_under(tx, old) == 1
+    with copied(softhsm) as backup:
+        async with opened(softhsm, tmp_path) as rig:
+            await rig.rotate()
+            assert await rig.states() == {new: ACTIVE}
+            sealed = await (await rig.worker()).seal("c-2")
+        async with opened(backup, tmp_path) as rig:
+            assert await (await rig.worker()).open(sealed, "c-2") == b"value"
+
+
+async def test_a_rotation_that_was_switched_is_not_made_again(softhsm: SoftToken, tmp_path: Path) -> None:  # noqa: F811
+    async with opened(softhsm, tmp_path) as rig:
+
+        def stop(name: str) -> None:
+            if name == "before destroy":
+                raise Crash
+
+        with pytest.raises(Crash):
+            await rig.rotate(stop)
+        with pytest.raises(HsmRefusal, match="without --make-only to end that"):
+            await rig.rotate(make_only=True)
+        await rig.rotate()
+        assert len(await rig.states()) == 1
 
 
 async def test_a_damaged_data_key_keeps_its_system_key(softhsm: SoftToken, tmp_path: Path) -> None:  # noqa: F811

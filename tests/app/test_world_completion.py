@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -15,22 +16,31 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import NameOID
 from pkcs11 import Attribute, ObjectClass
 
+from hsmvault.app import world_completion
+from hsmvault.app.served_worlds import WorldParts, start_worlds
 from hsmvault.app.world_completion import complete_world
+from hsmvault.app.worlds import known_worlds
 from hsmvault.clock import MovedClock, RandomIdentifiers, SystemClock
 from hsmvault.config import Settings
-from hsmvault.config.settings import Hsm
-from hsmvault.errors import HsmRefusal
+from hsmvault.config.settings import Hsm, Server
+from hsmvault.custody.attestation_certificate import pem
+from hsmvault.custody.intents import Intents
+from hsmvault.custody.protocols import Binding, CustodyClass
+from hsmvault.custody.sealing import CacheLimits
+from hsmvault.errors import BadRequest, HsmRefusal
 from hsmvault.hsm import ceremony, objects
-from hsmvault.hsm.inspection import inspect_token
+from hsmvault.hsm.inspection import Inspection, inspect_token
 from hsmvault.hsm.module import Module, PinRefused
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.work import WorkSession
 from hsmvault.hsm.world_keys import ATTESTATION_KEY, EXPORT_KEY, WorldKey, locate
 from hsmvault.model.algorithms import Curve, KeySpec
-from hsmvault.model.worlds import WorldRow
-from hsmvault.store import worlds
+from hsmvault.model.worlds import ACTIVE, SystemKeyRow, WorldRow
+from hsmvault.store import jobs, worlds
+from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.database import Database
 from hsmvault.store.migrations import migrate
+from hsmvault.telemetry import Metrics
 from tests.softhsm import MODULE_PATH, SoftToken, softhsm, softhsm_template  # noqa: F401  # fixtures
 
 STEPS = ("make", "export key", "attestation key", "certificate", "sync", "commit")
@@ -58,12 +68,14 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 class Rig:
     """A world of an older installation, with its token and database."""
 
-    def __init__(self, token: SoftToken, module: Module, database: Database) -> None:
+    def __init__(self, token: SoftToken, module: Module, database: Database, data_dir: Path) -> None:
         self.token, self.module, self.database = token, module, database
         self.clock = MovedClock()
         self.crash_at = ""
         self.steps: list[str] = []
-        self.settings = Settings(hsm=Hsm(module=Path(MODULE_PATH), softhsm_conf=token.configuration))
+        self.settings = Settings(
+            server=Server(data_dir=data_dir), hsm=Hsm(module=Path(MODULE_PATH), softhsm_conf=token.configuration)
+        )
         self.old = WorldRow(
             id=RandomIdentifiers().guid(),
             name="default",
@@ -111,8 +123,8 @@ class Rig:
 
 
 @pytest.fixture
-async def rig(softhsm: SoftToken, module: Module, database: Database) -> Rig:  # noqa: F811  # the fixture
-    rig = Rig(softhsm, module, database)
+async def rig(softhsm: SoftToken, module: Module, database: Database, tmp_path: Path) -> Rig:  # noqa: F811  # the fixture
+    rig = Rig(softhsm, module, database, tmp_path)
     async with database.write() as tx:
         await worlds.insert_world(tx, rig.old)
     return rig
@@ -192,6 +204,90 @@ async def test_two_nodes_do_not_make_them_at_once(rig: Rig) -> None:
     rig.clock.move(601)  # the first one never came back
     await rig.complete("node-2")
     await good(rig)
+
+
+async def test_a_node_that_lost_its_lease_commits_no_certificate(rig: Rig) -> None:
+    """It hung for longer than the lease; the other node has made the attestation key anew, on the same token."""
+    real = world_completion._commit
+
+    async def late(*arguments: object) -> None:
+        rig.clock.move(601)
+        now = int(rig.clock.now())
+        async with rig.database.write() as tx:
+            assert await jobs.acquire(tx, f"complete-world:{rig.old.id}", "node-2", now + 600, now)
+        arguments = (*arguments[:-1], now)
+        await real(*arguments)  # type: ignore[arg-type]  # as they came
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world_completion, "_commit", late)
+        with pytest.raises(HsmRefusal, match="Another node has made the attestation key"):
+            await rig.complete("node-1")
+    assert (await rig.row()).attestation_certificate is None
+    await rig.complete("node-2")
+    await good(rig)
+
+
+async def test_what_was_done_is_in_the_audit_log(rig: Rig) -> None:
+    rig.crash_at = "before sync"
+    with pytest.raises(Crash):
+        await rig.complete()
+    rig.crash_at = ""
+    await rig.complete()
+    await rig.complete()  # nothing is left to do
+    lines = (rig.settings.audit_directory / "audit-start-000001.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines]
+    assert [(one["operationName"], one["resultSignature"]) for one in records] == [
+        ("WorldComplete", "Begun"),
+        ("WorldComplete", "Begun"),
+        ("WorldComplete", "OK"),
+    ]
+
+
+async def test_the_self_test_finds_a_certificate_of_another_key(rig: Rig) -> None:
+    """Another key has the id: it was made anew, or the token is an older copy."""
+    row = await rig.complete()
+    assert row.attestation_key_id is not None
+    ids = dataclasses.replace(rig.token.ids, export=row.export_key_id, attestation=row.attestation_key_id)
+
+    def inspected() -> Inspection:
+        certificate = row.attestation_certificate
+        return inspect_token(rig.module, rig.token.selector, rig.token.user_pin, ids, certificate=certificate)
+
+    inspected().require()
+    with ceremony.user_session(rig.module, rig.token.selector, rig.token.user_pin) as work:
+        ceremony.make_attestation_key(work, row.attestation_key_id)
+    with pytest.raises(HsmRefusal, match=r"signs what its certificate verifies .*is of another key"):
+        inspected().require()
+
+
+async def test_a_worker_that_started_before_the_world_was_complete_attests_when_it_is(rig: Rig) -> None:
+    """Another node completed it meanwhile."""
+    clock, identifiers = SystemClock(), RandomIdentifiers()
+    async with rig.database.write() as tx:
+        system = rig.token.ids.system or b""
+        await worlds.insert_system_key(tx, SystemKeyRow(system.hex(), rig.old.id, system, ACTIVE, 1))
+    before = await known_worlds(rig.database)
+    await rig.complete()
+    feed = ChangeFeed(rig.database)
+    intents = Intents(rig.database, "node-1", clock)
+    parts = WorldParts(rig.settings, rig.database, feed, intents, clock, identifiers, Metrics())
+    pin = rig.token.user_pin
+    served = await start_worlds(parts, before, rig.module, pin, CacheLimits(), on_fatal=pytest.fail, may_be_down=False)
+    try:
+        custodian = served.default.custody.custodians[CustodyClass.WRAPPED]
+        binding = Binding("c", "key", "name", "1" * 32)
+        held = await custodian.generate(KeySpec.ec(Curve.P256), binding)
+        with pytest.raises(BadRequest, match="cannot be attested"):
+            await custodian.attest(held, binding)
+        served.reload.ask()
+        await served.reload.settled()
+        attestation = await custodian.attest(held, binding)
+        assert attestation.certificates == pem((await rig.row()).attestation_certificate or b"")
+    finally:
+        await served.reload.close()
+        for token in served.tokens:
+            await token.close()
+        await feed.close()
 
 
 async def test_two_nodes_that_start_together_agree(rig: Rig) -> None:

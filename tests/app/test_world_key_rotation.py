@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from hsmvault.app.world_key_rotation import job_of, key_versions_by_generation, rotate
+from hsmvault.app.world_key_rotation import Wrapped, job_of, rotate, told_by_generation, wrapped_by_generation
 from hsmvault.clock import RandomIdentifiers
 from hsmvault.custody.hard import WrappedCustodian
 from hsmvault.custody.protocols import Binding, HeldKey
@@ -18,7 +18,8 @@ from hsmvault.hsm.module import PinRefused
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.public import verifies
 from hsmvault.model.algorithms import SIGNATURE_ALGORITHMS, Curve, KeySpec
-from hsmvault.store import containers, keys
+from hsmvault.model.login_keys import LoginKeyRow
+from hsmvault.store import containers, keys, login_keys
 from tests.app.rotating import Crash, crash_at, installed, opened
 from tests.softhsm import SO_PIN, USER_PIN, SoftToken, copied, softhsm, softhsm_template  # noqa: F401  # fixtures
 from tests.store.samples import VAULT, key_version
@@ -35,13 +36,15 @@ async def _signs(custodian: WrappedCustodian, held: HeldKey) -> bool:
     return verifies(held.public, ES256, DIGEST, signature)
 
 
-async def _rotated(token: SoftToken, folder: Path, fault: Fault = lambda _: None, *, so_pin: Pin = SO_PIN) -> bool:
+async def _rotated(
+    token: SoftToken, folder: Path, fault: Fault = lambda _: None, *, so_pin: Pin = SO_PIN, make_only: bool = False
+) -> bool:
     """Whether it came to its end. The module has no other session: a login belongs to the process."""
     async with installed(token, folder) as rows:
         with token.loaded() as module:
             rotating = await rows.rotating(job_of, "node", fault, lambda _: None)
             try:
-                await rotate(rotating, await rows.known(), module, pin=USER_PIN, so_pin=so_pin)
+                await rotate(rotating, await rows.known(), module, pin=USER_PIN, so_pin=so_pin, make_only=make_only)
             except Crash:
                 return False
     return True
@@ -138,6 +141,37 @@ async def test_the_versions_under_each_generation_are_counted(softhsm: SoftToken
             for number, reference in enumerate(references):
                 version = key_version(f"key-{number}")
                 await keys.insert_version(tx, replace(version, custody="wrapped", reference=reference), at_name=None)
-        counted = await key_versions_by_generation(rig.database, known)
-        assert counted == {known.row.world_key_id: 2, known.older[1].key_id: 0, first: 501}
+            await login_keys.insert(tx, _login_key(held))
+        counted = await wrapped_by_generation(rig.database, known)
+        assert counted == {
+            known.row.world_key_id: Wrapped(2, 1),
+            known.older[1].key_id: Wrapped(0, 0),
+            first: Wrapped(501, 0),
+        }
         assert list(counted) == [known.row.world_key_id, known.older[1].key_id, first]
+        assert (await told_by_generation(rig.database, known))[2] == (
+            f"world key {first.hex()} (older): 501 key versions and 0 signing keys of the service are wrapped under it"
+        )
+
+
+def _login_key(held: HeldKey) -> LoginKeyRow:
+    return LoginKeyRow("kid", b"\x30\x00", held.spec, held.public, held.reference, held.custody.value, 1, 2, 3, 4)
+
+
+async def test_a_key_can_be_made_first_and_used_later(softhsm: SoftToken, tmp_path: Path) -> None:  # noqa: F811
+    """So that the token is backed up, or copied to another node, before anything is under the new key."""
+    for _ in range(2):  # asking twice makes one key
+        assert await _rotated(softhsm, tmp_path, make_only=True)
+    async with opened(softhsm, tmp_path) as rig:
+        first = rig.world.world_key_id
+        assert not (await rig.known()).older
+        held = await WrappedCustodian(rig.world, RandomIdentifiers()).generate(P256, ROW)
+        assert decode_wrapped(held.reference).world_key_id == first
+    with copied(softhsm) as backup:
+        assert await _rotated(softhsm, tmp_path)
+        async with opened(softhsm, tmp_path) as rig:
+            new = await WrappedCustodian(rig.world, RandomIdentifiers()).generate(P256, ROW)
+            assert decode_wrapped(new.reference).world_key_id == rig.world.world_key_id != first
+        assert len(list(softhsm.tokens.rglob("*.object"))) == 5  # the token, three keys, and the one new key
+        async with opened(backup, tmp_path) as rig:
+            assert await _signs(WrappedCustodian(rig.world, RandomIdentifiers()), new)

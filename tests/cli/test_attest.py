@@ -47,6 +47,19 @@ async def test_a_good_attestation_and_a_pinned_certificate_end_with_zero(
     assert f"signing/{key.binding.version}" in "\n".join(lines)
 
 
+async def test_an_attestation_that_is_older_than_asked_for_does_not_hold(
+    key: Attested, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trusted = ("--certificate", str(tmp_path / "world.pem"))
+    assert verify(tmp_path, *trusted, "--max-age", "9999999999") == 0
+    assert "seconds ago: not more than 9999999999." in capsys.readouterr().out
+    assert verify(tmp_path, *trusted, "--max-age", "0") == 1
+    assert "WRONG  It was made at " in capsys.readouterr().out
+    for text in ("-1", "1h", "", "99999999999"):
+        with pytest.raises(SystemExit):
+            verify(tmp_path, *trusted, f"--max-age={text}")
+
+
 async def test_without_a_certificate_it_ends_with_two(
     key: Attested, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -14,6 +14,7 @@ from azure.keyvault.keys import KeyClient
 from azure.keyvault.keys.crypto import SignatureAlgorithm
 
 from tests.clients.principals import principal_of
+from tests.faults.trail import audit_records
 from tests.instance import ROOT, DevInstance, folder_for_data, names_resolved, running
 
 pytestmark = pytest.mark.slow
@@ -108,6 +109,7 @@ def test_clients_see_nothing_of_rotations_of_the_system_key(instance: DevInstanc
             for lines in (1, 2, 0):
                 run_and_kill(instance, "rotate-system-key", lines=lines)
             said = run(instance, "rotate-system-key")
+            run(instance, "rotate-system-key", "--make-only")
             said += run(instance, "rotate-system-key")
         assert traffic.rounds > 0
         assert "is destroyed: nothing was left under it." in said
@@ -126,6 +128,7 @@ def test_clients_see_nothing_of_rotations_of_a_world_key(instance: DevInstance, 
         container.create_ec_key("kept", curve="P-256", hardware_protected=True)
         blob = container.backup_key("kept")
         with Traffic(container, ["kept"], "during-world", hardware=True) as traffic:
+            run(instance, "rotate-world-key", "--world", world, "--make-only")
             said = run(instance, "rotate-world-key", "--world", world)
             run(instance, "rotate-system-key", "--world", world)
             traffic.rounds = max(traffic.rounds, 1)
@@ -136,6 +139,15 @@ def test_clients_see_nothing_of_rotations_of_a_world_key(instance: DevInstance, 
         container.purge_deleted_key("kept")
         container.restore_key_backup(blob)
         sign(container, "kept")
+
+
+def test_the_rotations_are_in_the_audit_log_those_that_were_killed_too(instance: DevInstance) -> None:
+    rotated = [one for one in audit_records(instance.data_dir) if one["operationName"].endswith(("Rotate", "Make"))]
+    of_worlds = [one for one in rotated if one["resourceId"].startswith("/WORLDS/")]
+    outcomes = {(one["operationName"], one["resultSignature"]) for one in of_worlds}
+    assert {("SystemKeyRotate", "OK"), ("WorldKeyRotate", "OK"), ("WorldKeyMake", "OK")} <= outcomes
+    begun = [one for one in of_worlds if one["resultSignature"] == "Begun"]
+    assert len(begun) > len(of_worlds) - len(begun)
 
 
 def test_a_restart_finds_every_generation(instance: DevInstance) -> None:

@@ -1,11 +1,13 @@
 """A clock that jumps makes nothing early: not a purge, not a rotation, not an event."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsmvault.clock import MovedClock
 from hsmvault.jobs.trusted_time import STANDING_SECONDS, TrustedTime
 from hsmvault.model.lifecycle import SECONDS_PER_DAY
+from hsmvault.store import meta
 from hsmvault.store.database import Database
 from tests.jobs.rig import DAY, VAULT, Node, Opener
 
@@ -106,6 +108,83 @@ async def test_restarts_do_not_keep_a_stop_from_being_believed(open_node: Opener
     assert not await node.is_there("gone")
 
 
+@pytest.mark.parametrize("is_seen", [False, True], ids=["before a tick", "after a tick"])
+async def test_what_is_deleted_while_the_clock_is_behind_is_kept_for_its_whole_retention(
+    node: Node, is_seen: bool
+) -> None:
+    await node.create("gone")
+    await hours(node, 2)
+    right = int(node.clock.now())
+    node.clock.jump(-YEARS)
+    if is_seen:
+        await node.runner.tick()
+    deleted = await node.keys.delete(VAULT, "gone")
+    assert deleted.deleted_at == right - YEARS
+    assert deleted.purge_at == right + 7 * DAY
+    node.clock.jump(YEARS)
+    await hours(node, 7 * 24 - 1)
+    assert await node.is_there("gone")
+    await hours(node, 24 + 2)
+    assert not await node.is_there("gone")
+
+
+async def test_time_goes_on_while_the_clock_is_behind(node: Node) -> None:
+    """For ten days, which is longer than the retention."""
+    await node.create("gone")
+    await node.runner.tick()
+    node.clock.jump(-YEARS)
+    await hours(node, 10 * 24)
+    deleted = await node.keys.delete(VAULT, "gone")
+    node.clock.jump(YEARS)
+    assert deleted.purge_at == int(node.clock.now()) + 7 * DAY
+    await hours(node, 7 * 24 - 1)
+    assert await node.is_there("gone")
+
+
+async def test_a_clock_that_is_behind_after_a_restart_shortens_no_retention(
+    open_node: Opener, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = MovedClock()
+    first = await open_node(clock)
+    await first.create("gone")
+    await hours(first, 2)
+    await first.runner._release()
+    clock.wall, clock.steady = 5.0, 5.0  # 1970: the battery was empty
+    node = await open_node(clock)
+    await hours(node, 1)
+    assert (await node.keys.delete(VAULT, "gone")).purge_at > 1_750_000_000 + 7 * DAY
+    await hours(node, 1)
+    assert caplog.text.count("the clock is behind a time that was trusted before") == 1
+
+
+async def test_the_mark_of_an_earlier_version_is_the_time_that_it_trusted(node: Node) -> None:
+    async with node.database.write() as tx:
+        await meta.put(tx, "trusted-time", '{"running":3600.0,"seen":[[0,1750000000.0]]}')
+    node.clock.wall = 1_000_000_000.0
+    await node.create("gone")
+    await node.runner.tick()
+    assert (await node.keys.delete(VAULT, "gone")).purge_at == 1_750_003_600 + 7 * DAY
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]", '{"running":"x","seen":[]}', '{"running":1.0,"seen":[[1]]}'])
+async def test_a_trusted_time_that_cannot_be_read_is_begun_anew_and_trusted_after_a_day(
+    node: Node, damage: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await keys_with_everything_ahead(node)
+    async with node.database.write() as tx:
+        await meta.put(tx, "trusted-time", damage)
+    await node.create("more")
+    assert (await node.keys.delete(VAULT, "more")).purge_at == int(node.clock.now()) + 7 * DAY
+    node.clock.jump(YEARS)
+    await hours(node, 24)
+    assert await nothing_has_happened(node)
+    assert ("purge", "failed") not in node.counted
+    assert caplog.text.count("the time that jobs trust cannot be read") == 1
+    await hours(node, 2)
+    assert not await node.is_there("gone")
+    assert node.runner.now() == int(node.clock.now())
+
+
 async def test_a_new_database_begins_with_the_wall_clock(node: Node) -> None:
     await node.runner.tick()
     assert node.runner.now() == int(node.clock.now())
@@ -159,8 +238,6 @@ async def _trusted(database: Database, clock: MovedClock, steps: list[tuple[str,
 
 async def test_trusted_time_is_what_the_wall_clock_has_not_denied_for_a_day_of_running(node: Node) -> None:
     """Against a model that remembers every look."""
-    from hsmvault.store import meta
-
     examples: list[list[tuple[str, int]]] = []
     settings(max_examples=80, database=None)(given(STEPS)(lambda steps: examples.append(steps)))()
     for steps in examples:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.bench import report
 from tests.bench.measuring import Options, measure
-from tests.bench.operations import NAMES
+from tests.bench.operations import MORE, NAMES
 from tests.bench.processes import BenchError
 
 _SMOKE_SECONDS = 0.2
@@ -17,8 +17,10 @@ _SMOKE_SECONDS = 0.2
 
 def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
+    names, more = _names(given.only, everything=given.all)
     options = Options(
-        names=_names(given.only),
+        names=names,
+        more=more,
         connections=tuple(given.connections),
         rounds=1 if given.smoke else given.rounds,
         seconds=_SMOKE_SECONDS if given.smoke else given.seconds,
@@ -37,14 +39,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _names(only: list[str] | None) -> tuple[str, ...]:
-    """Those of NAMES that begin with one of the given."""
+def _names(only: list[str] | None, *, everything: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those of NAMES, and those of MORE, that begin with one of the given."""
     if not only:
-        return NAMES
+        return NAMES, MORE if everything else ()
     for one in only:
-        if not any(name.startswith(one) for name in NAMES):
-            raise SystemExit(f"bench: no operation is named {one}…; there are: {', '.join(NAMES)}")
-    return tuple(name for name in NAMES if name.startswith(tuple(only)))
+        if not any(name.startswith(one) for name in NAMES + MORE):
+            raise SystemExit(f"bench: no operation is named {one}…; there are: {', '.join(NAMES + MORE)}")
+    wanted = tuple(only)
+    return tuple(filter(lambda name: name.startswith(wanted), NAMES)), tuple(
+        filter(lambda name: name.startswith(wanted), MORE)
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -56,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=3, help="in which all take turns (3)")
     parser.add_argument("--workers", type=int, default=min(2, os.cpu_count() or 1), help="of the instance")
     parser.add_argument("--only", action="append", metavar="NAME", help="operations that begin so; may be repeated")
+    parser.add_argument("--all", action="store_true", help="more operations, at 16 connections")
     parser.add_argument("--peer", action="store_true", help="install OpenBao for the user and measure it as well")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to a file, too")
     parser.add_argument("--smoke", action="store_true", help="one short round: does everything work?")

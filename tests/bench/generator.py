@@ -12,13 +12,14 @@ _START_SECONDS = 90.0
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What to send. requests: taken in turn; @@@@@@@@@ in one becomes a number. status: what every answer must have.
+    """What to send, and where. requests: taken in turn; @@@@@@@@@ in one becomes a number. status: of every answer.
 
     check: (which request, body) of a sample of answers; raises or returns False when the answer is wrong.
     most: requests in one cell.
     """
 
     name: str
+    target: Target
     requests: tuple[bytes, ...]
     check: Callable[[int, bytes], bool] = field(repr=False)
     status: int = 200
@@ -43,7 +44,7 @@ class Cell:
 class Generator:
     def __init__(self) -> None:
         self._child = Child.module("load")
-        self._samples: list[tuple[Target, Work, list[tuple[int, str]]]] = []
+        self._samples: list[tuple[Work, list[tuple[int, str]]]] = []
 
     def __enter__(self) -> "Generator":
         return self
@@ -51,8 +52,9 @@ class Generator:
     def __exit__(self, *_: object) -> None:
         self._child.stop()
 
-    def measure(self, target: Target, work: Work, connections: int, seconds: float) -> Cell:
+    def measure(self, work: Work, connections: int, seconds: float) -> Cell:
         """Raises BenchError on the first answer that is not as expected."""
+        target = work.target
         where = f"{target.name}, {work.name}, {connections} connections"
         try:
             self._child.tell(
@@ -76,19 +78,19 @@ class Generator:
         except BenchError as error:
             raise BenchError(f"{where}: {error}") from error
         latencies: list[int] = result["latencies_us"]
-        self._samples.append((target, work, result["samples"]))
+        self._samples.append((work, result["samples"]))
         return Cell(len(latencies), result["seconds"], used, result["own_cpu_seconds"], latencies)
 
     def check_samples(self) -> int:
         """Whether what was answered is right, by another implementation. Returns how many; raises BenchError."""
         count = 0
-        for target, work, samples in self._samples:
+        for work, samples in self._samples:
             for which, body in samples:
                 try:
                     good = work.check(which, base64.b64decode(body))
                 except Exception as error:  # whatever it is, the answer is not what it should be
-                    raise BenchError(f"{target.name}, {work.name}: a wrong answer: {error!r}") from error
+                    raise BenchError(f"{work.target.name}, {work.name}: a wrong answer: {error!r}") from error
                 if not good:
-                    raise BenchError(f"{target.name}, {work.name}: a wrong answer")
+                    raise BenchError(f"{work.target.name}, {work.name}: a wrong answer")
                 count += 1
         return count

@@ -1,8 +1,10 @@
 """The instance under test: `hsmvault dev` in a directory of its own, with a token for its owner."""
 
+import json
 import shlex
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -11,29 +13,44 @@ from tests.bench.messages import Target
 from tests.bench.processes import BenchError, Child, tree
 from tests.instance import free_ports
 
-API_VERSION = "7.4"
+API_VERSION = "7.6"  # the first that has every operation and algorithm that is measured
 _START_SECONDS = 60.0
 _PORT_TAKEN = 5
 
 
+class Container:
+    """A vault or a pool of the instance, with a token for its owner."""
+
+    def __init__(self, target: Target, token: str) -> None:
+        self.target = target
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        """One call; the answer's JSON. path: from `/keys` on, without a query. Raises BenchError."""
+        content = None if body is None else json.dumps(body).encode()
+        return self.target.call(method, _path(path), {**self._headers, "Content-Type": "application/json"}, content)
+
+    def request(self, method: str, path: str, body: object = None) -> bytes:
+        """The same as bytes, for the load generator."""
+        content = b"" if body is None else json.dumps(body).encode()
+        return self.target.request(method, _path(path), self._headers, content)
+
+
 class Instance:
-    """Started by the constructor, ready when it returns; stop() ends it. Raises BenchError."""
+    """Started by the constructor, ready when it returns; stop() ends it. Raises BenchError.
+
+    authority: the URL of its attestation authority.
+    """
 
     def __init__(self, folder: Path, workers: int) -> None:
         self._child, self._environment = _started(folder, workers)
         try:
-            vault = urlsplit(self._environment["AZURE_KEYVAULT_URL"])
-            assert vault.hostname is not None and vault.port is not None
-            self.target = Target(
-                "hsmvault",
-                vault.hostname,
-                vault.port,
-                Path(self._environment["SSL_CERT_FILE"]),
-                tuple(tree(self._child.process.pid)),
-            )
+            self._pids = tuple(tree(self._child.process.pid))
             self.certificate = folder / "tls" / "server.pem"
             self.private_key = folder / "tls" / "server.key"
-            self.headers = {"Authorization": f"Bearer {self._token()}"}
+            self.authority = self._environment["AZURE_KEYVAULT_ATTESTATION_URL"]
+            self.vault = self._container("AZURE_KEYVAULT_URL")
+            self.pool = self._container("AZURE_MANAGEDHSM_URL")
         except BaseException:
             self._child.stop()
             raise
@@ -41,22 +58,22 @@ class Instance:
     def stop(self) -> None:
         self._child.stop()
 
-    def path(self, rest: str) -> str:
-        return f"/keys/{rest}?api-version={API_VERSION}"
+    def assertion(self, encryption: Mapping[str, str]) -> str:
+        """What the attestation authority says of an environment with this public key (RSA, as a JWK)."""
+        body = json.dumps({"key": encryption}).encode()
+        target = self._target("AZURE_KEYVAULT_ATTESTATION_URL")
+        answer = target.call("POST", "/generate-test-token", {"Content-Type": "application/json"}, body)
+        return str(answer["token"])
 
-    def call(self, method: str, rest: str, body: bytes | None = None) -> dict[str, Any]:
-        """One call of the key API; the answer's JSON. Raises BenchError."""
-        return self.target.call(method, self.path(rest), {**self.headers, "Content-Type": "application/json"}, body)
+    def _target(self, variable: str) -> Target:
+        url = urlsplit(self._environment[variable])
+        assert url.hostname is not None and url.port is not None
+        return Target("hsmvault", url.hostname, url.port, Path(self._environment["SSL_CERT_FILE"]), self._pids)
 
-    def request(self, method: str, rest: str, body: bytes = b"") -> bytes:
-        """The same as bytes, for the load generator."""
-        return self.target.request(method, self.path(rest), self.headers, body)
-
-    def _token(self) -> str:
-        """Fetched once, as a client does: client credentials with a secret."""
-        login = urlsplit(self._environment["AZURE_AUTHORITY_HOST"]).hostname
-        assert login is not None
-        resource = "https://" + self.target.host.partition(".")[2] + f":{self.target.port}"
+    def _container(self, variable: str) -> Container:
+        """With a token that was fetched once, as a client does: client credentials with a secret."""
+        target = self._target(variable)
+        resource = "https://" + target.host.partition(".")[2] + f":{target.port}"
         form = urlencode(
             {
                 "grant_type": "client_credentials",
@@ -65,14 +82,17 @@ class Instance:
                 "scope": f"{resource}/.default",
             }
         )
-        answer = self.target.call(
+        answer = self._target("AZURE_AUTHORITY_HOST").call(
             "POST",
             f"/{self._environment['AZURE_TENANT_ID']}/oauth2/v2.0/token",
             {"Content-Type": "application/x-www-form-urlencoded"},
             form.encode(),
-            host=login,
         )
-        return str(answer["access_token"])
+        return Container(target, str(answer["access_token"]))
+
+
+def _path(path: str) -> str:
+    return f"{path}{'&' if '?' in path else '?'}api-version={API_VERSION}"
 
 
 def _started(folder: Path, workers: int) -> tuple[Child, dict[str, str]]:

@@ -10,24 +10,27 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
-from tests.bench import openbao, raw_token
-from tests.bench.generator import Cell, Generator
+from tests.bench import openbao
+from tests.bench.generator import Cell, Generator, Work
 from tests.bench.instance import Instance
 from tests.bench.messages import Target
 from tests.bench.openbao import OpenBao
 from tests.bench.operations import Operations
 from tests.bench.processes import BenchError, Child
+from tests.bench.raw_token import RAW
 
 _ANSWER_SECONDS = 60.0
-_BARE_CONNECTIONS = 16
+AT = 16
+"""The connections at which everything is compared."""
 _MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.so")
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """seconds: of each cell. names: of the operations."""
+    """seconds: of each cell. names: of the operations. more: of those that are measured at 16 connections alone."""
 
     names: tuple[str, ...]
+    more: tuple[str, ...]
     connections: tuple[int, ...]
     rounds: int
     seconds: float
@@ -69,32 +72,41 @@ def _measured(options: Options, folder: Path) -> Results:
         token = _raw_token(stack, folder)
         instance = Instance(folder / "instance", options.workers)
         stack.callback(instance.stop)
-        target = instance.target
-        bare = _bare(stack, instance)
+        target = instance.vault.target
         peer = None
         if options.peer:
             peer = OpenBao(folder / "openbao", target.host, instance.certificate, instance.private_key, target.ca)
             stack.callback(peer.stop)
         generator = stack.enter_context(Generator())
         operations = Operations(instance)
-        bare_work = operations.bare()
+        signatures = operations.work("sign-es256-soft")
+        bare = Work("constant", _bare(stack, instance), signatures.requests, lambda _, body: len(body) > 0)
+        cells = [(name, connections) for connections in options.connections for name in options.names]
+        cells += [(name, AT) for name in options.more]
+        _say(f"about {_seconds(options, len(cells)):.0f} s")
         for number in range(options.rounds):
             _say(f"round {number + 1} of {options.rounds}")
-            for name in raw_token.OPERATIONS:
+            for name in dict.fromkeys(RAW[name] for name, _ in cells if name in RAW):
                 token.tell({"operation": name, "seconds": options.seconds})
                 answer = token.hear(options.seconds + _ANSWER_SECONDS)
                 results.token.setdefault(name, []).append(answer["cpu_seconds"] / answer["operations"] * 1e6)
-            results.bare.append(generator.measure(bare, bare_work, _BARE_CONNECTIONS, options.seconds))
-            for connections in options.connections:
-                for name in options.names:
-                    cell = generator.measure(target, operations.work(name), connections, options.seconds)
-                    results.cells.setdefault((name, connections), []).append(cell)
-                for name in openbao.NAMES if peer is not None else ():
+            results.bare.append(generator.measure(bare, AT, options.seconds))
+            for name, connections in cells:
+                cell = generator.measure(operations.work(name), connections, options.seconds)
+                results.cells.setdefault((name, connections), []).append(cell)
+            for connections in options.connections if peer is not None else ():
+                for name in openbao.NAMES:
                     assert peer is not None
-                    cell = generator.measure(peer.target, peer.work(name), connections, options.seconds)
+                    cell = generator.measure(peer.work(name), connections, options.seconds)
                     results.peers.setdefault((name, connections), []).append(cell)
         results.samples = generator.check_samples()
     return results
+
+
+def _seconds(options: Options, cells: int) -> float:
+    """What a run takes, about. A cell connects and warms up, too."""
+    peers = len(openbao.NAMES) * len(options.connections) if options.peer else 0
+    return options.rounds * (cells + peers + 5) * (options.seconds + 0.4)
 
 
 def _raw_token(stack: ExitStack, folder: Path) -> Child:
@@ -112,7 +124,8 @@ def _bare(stack: ExitStack, instance: Instance) -> Target:
     child = Child.module("bare", str(instance.certificate), str(instance.private_key))
     stack.callback(child.stop)
     port = child.hear(_ANSWER_SECONDS)["port"]
-    return Target("bare aiohttp", instance.target.host, port, instance.target.ca, (child.process.pid,))
+    target = instance.vault.target
+    return Target("bare aiohttp", target.host, port, target.ca, (child.process.pid,))
 
 
 @contextmanager

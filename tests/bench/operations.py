@@ -1,165 +1,142 @@
-"""The operations that are measured: their keys, their requests, and how a sample of their answers is checked."""
+"""The operations that are measured, by name. How each is done: uses.py, lives.py."""
 
-import hashlib
-import json
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable
-from typing import Any
+from functools import partial
 
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
-from cryptography.hazmat.primitives.hashes import SHA1, SHA256
-
+from tests.bench import lives, uses
 from tests.bench.generator import Work
-from tests.bench.instance import Instance
-
-DIGESTS = tuple(hashlib.sha256(b"benchmark %d" % number).digest() for number in range(16))
-OAEP = padding.OAEP(padding.MGF1(SHA1()), SHA1(), None)  # noqa: S303  # what RSA-OAEP means; SoftHSM has no other
-_MOST_CREATED = 2_000
+from tests.bench.instance import Container, Instance
+from tests.bench.keys import Key, Keys, get_key
 
 NAMES = (
     "get-key",
+    "list-25",
     "sign-es256-hard",
     "sign-es256-soft",
     "sign-rs256-hard",
     "sign-rs256-soft",
     "verify-es256",
     "verify-rs256",
+    "encrypt-gcm-hard",
+    "decrypt-gcm-hard",
     "decrypt-oaep-hard",
-    "decrypt-oaep-soft",
     "wrap-oaep",
     "unwrap-oaep-hard",
     "create-ec-hard",
 )
+"""Those that there are targets for, and what belongs beside them: always measured."""
 
-PublicKey = ec.EllipticCurvePublicKey | rsa.RSAPublicKey
-Check = Callable[[int, bytes], bool]
+MORE = (
+    "get-key-pool",
+    "sign-es384-hard",
+    "sign-es512-hard",
+    "sign-es256k-hard",
+    "sign-ps256-hard",
+    "sign-rs256-3072-hard",
+    "sign-rs256-4096-hard",
+    "sign-hs256-hard",
+    "verify-es384",
+    "verify-es512",
+    "verify-es256k",
+    "verify-ps256",
+    "verify-hs256-hard",
+    "decrypt-oaep-soft",
+    "wrap-kw-hard",
+    "unwrap-kw-hard",
+    "wrap-kwp-hard",
+    "unwrap-kwp-hard",
+    "create-ec-soft",
+    "create-rsa-hard",
+    "create-oct-hard",
+    "import-ec-hard",
+    "rotate-ec-hard",
+    "release-ec-hard",
+    "attest-ec-hard",
+    "random-32",
+)
+"""Measured with --all, at 16 connections."""
+
+_SIGNATURES = {
+    "es256-hard": ("p256-hard", "ES256"),
+    "es256-soft": ("p256-soft", "ES256"),
+    "rs256-hard": ("rsa-hard", "RS256"),
+    "rs256-soft": ("rsa-soft", "RS256"),
+    "es384-hard": ("p384-hard", "ES384"),
+    "es512-hard": ("p521-hard", "ES512"),
+    "es256k-hard": ("p256k-hard", "ES256K"),
+    "ps256-hard": ("rsa-hard", "PS256"),
+    "rs256-3072-hard": ("rsa3072-hard", "RS256"),
+    "rs256-4096-hard": ("rsa4096-hard", "RS256"),
+    "hs256-hard": ("oct-hard", "HS256"),
+}
+_KEY_WRAPS = {"kw-hard": "A256KW", "kwp-hard": "CKM_AES_KEY_WRAP_PAD"}
+_MOST = 2_000  # keys that are made in one cell
+_MOST_RSA = 8  # each takes a quarter of a second and more
 
 
 class Operations:
-    """Makes the keys in the vault, then the work of any name of NAMES."""
+    """Makes the work of any name of NAMES and MORE, and the keys that it needs."""
 
     def __init__(self, instance: Instance) -> None:
-        self._instance = instance
-        self._keys: dict[str, dict[str, Any]] = {}
+        self._cells = 0
         self._works: dict[str, Work] = {}
-        self._creations = 0
-        for kind, suffix in (("hard", "-HSM"), ("soft", "")):
-            for name, body in (("es256", {"kty": f"EC{suffix}", "crv": "P-256"}), ("rsa", {"kty": f"RSA{suffix}"})):
-                answer = instance.call("POST", f"bench-{name}-{kind}/create", json.dumps(body).encode())
-                self._keys[f"{name}-{kind}"] = answer["key"]
+        self._lasting = _lasting(instance)
+        self._fresh = _fresh(instance)
 
     def work(self, name: str) -> Work:
         """Ask anew for each cell: what creates keys gives them other names each time."""
-        if name == "create-ec-hard":
-            return self._create(name)
+        if name in self._fresh:
+            self._cells += 1
+            return self._fresh[name](name, self._cells)
         if name not in self._works:
-            self._works[name] = self._made(name)
+            self._works[name] = self._lasting[name](name)
         return self._works[name]
 
-    def bare(self) -> Work:
-        """The bytes of a signature request, for a server that answers anything with the same."""
-        return Work("constant", self.work("sign-es256-soft").requests, lambda _, body: len(body) > 0)
 
-    def _made(self, name: str) -> Work:
-        verb, _, rest = name.partition("-")
-        if verb == "get":
-            return self._get(name)
-        if verb == "sign":
-            algorithm, _, kind = rest.partition("-")
-            return self._sign(name, f"{'rsa' if algorithm == 'rs256' else algorithm}-{kind}", algorithm.upper())
-        if verb == "verify":
-            return self._verify(name, "rsa-hard" if rest == "rs256" else "es256-hard", rest.upper())
-        if verb == "wrap":
-            return self._wrap(name)
-        kind = name.rpartition("-")[2]
-        return self._private(name, f"rsa-{kind}", "decrypt" if verb == "decrypt" else "unwrapkey")
-
-    def _rest(self, key: str, verb: str) -> str:
-        """The version is named, as the SDK's cryptography client does."""
-        return f"bench-{key}/{self._keys[key]['kid'].rpartition('/')[2]}{verb and '/'}{verb}"
-
-    def _post(self, key: str, verb: str, **members: str) -> bytes:
-        return self._instance.request("POST", self._rest(key, verb), json.dumps(members).encode())
-
-    def _get(self, name: str) -> Work:
-        jwk = self._keys["es256-hard"]
-        request = self._instance.request("GET", self._rest("es256-hard", ""))
-        return Work(name, (request,), lambda _, body: bool(json.loads(body)["key"] == jwk))
-
-    def _sign(self, name: str, key: str, algorithm: str) -> Work:
-        requests = tuple(self._post(key, "sign", alg=algorithm, value=encode(digest)) for digest in DIGESTS)
-        return Work(name, requests, signature_check(public_of(self._keys[key])))
-
-    def _verify(self, name: str, key: str, algorithm: str) -> Work:
-        requests = []
-        for digest in DIGESTS:
-            order = json.dumps({"alg": algorithm, "value": encode(digest)}).encode()
-            signature = self._instance.call("POST", self._rest(key, "sign"), order)["value"]
-            requests.append(self._post(key, "verify", alg=algorithm, digest=encode(digest), value=signature))
-        return Work(name, tuple(requests), lambda _, body: json.loads(body)["value"] is True)
-
-    def _wrap(self, name: str) -> Work:
-        requests = tuple(self._post("rsa-hard", "wrapkey", alg="RSA-OAEP", value=encode(digest)) for digest in DIGESTS)
-
-        def check(which: int, body: bytes) -> bool:
-            order = json.dumps({"alg": "RSA-OAEP", "value": json.loads(body)["value"]}).encode()
-            opened = self._instance.call("POST", self._rest("rsa-hard", "unwrapkey"), order)["value"]
-            return decode(opened) == DIGESTS[which]
-
-        return Work(name, requests, check)
-
-    def _private(self, name: str, key: str, verb: str) -> Work:
-        public = public_of(self._keys[key])
-        assert isinstance(public, rsa.RSAPublicKey)
-        requests = tuple(
-            self._post(key, verb, alg="RSA-OAEP", value=encode(public.encrypt(digest, OAEP))) for digest in DIGESTS
-        )
-        return Work(name, requests, lambda which, body: decode(json.loads(body)["value"]) == DIGESTS[which])
-
-    def _create(self, name: str) -> Work:
-        self._creations += 1
-        body = json.dumps({"kty": "EC-HSM", "crv": "P-256"}).encode()
-        request = self._instance.request("POST", f"made-{self._creations}-@@@@@@@@@/create", body)
-
-        def check(_: int, content: bytes) -> bool:
-            jwk = json.loads(content)["key"]
-            return jwk["kty"] == "EC-HSM" and isinstance(public_of(jwk), ec.EllipticCurvePublicKey)
-
-        return Work(name, (request,), check, most=_MOST_CREATED)
+def _lasting(instance: Instance) -> dict[str, Callable[[str], Work]]:
+    """Work that is made once."""
+    vault, pool, keys = instance.vault, instance.pool, Keys(instance)
+    table: dict[str, Callable[[str], Work]] = {
+        "get-key": lambda name: get_key(name, keys.get("p256-hard")),
+        "get-key-pool": lambda name: get_key(name, keys.get("p256-pool")),
+        "list-25": lambda name: lives.list_page(name, keys, vault),
+        "encrypt-gcm-hard": lambda name: uses.encrypt_gcm(name, keys.get("oct-hard")),
+        "decrypt-gcm-hard": lambda name: uses.decrypt_gcm(name, keys.get("oct-hard")),
+        "wrap-oaep": lambda name: uses.wrap_oaep(name, keys.get("rsa-hard")),
+        "unwrap-oaep-hard": lambda name: uses.open_oaep(name, keys.get("rsa-hard"), "unwrapkey"),
+        "decrypt-oaep-hard": lambda name: uses.open_oaep(name, keys.get("rsa-hard"), "decrypt"),
+        "decrypt-oaep-soft": lambda name: uses.open_oaep(name, keys.get("rsa-soft"), "decrypt"),
+        "rotate-ec-hard": lambda name: lives.rotate(name, keys, vault),
+        "release-ec-hard": lambda name: lives.release(name, keys, instance),
+        "attest-ec-hard": lambda name: lives.attest(name, keys.get("p256-pool")),
+        "random-32": lambda name: lives.random_bytes(name, pool),
+    }
+    for rest, (key, algorithm) in _SIGNATURES.items():
+        table[f"sign-{rest}"] = partial(_used, uses.sign, keys, key, algorithm)
+        for verified in (rest, rest.removesuffix("-hard")):
+            table[f"verify-{verified}"] = partial(_used, uses.verify, keys, key, algorithm)
+    for rest, algorithm in _KEY_WRAPS.items():
+        table[f"wrap-{rest}"] = partial(_used, uses.wrap_aes, keys, "oct-hard", algorithm)
+        table[f"unwrap-{rest}"] = partial(_used, uses.unwrap_aes, keys, "oct-hard", algorithm)
+    return table
 
 
-def signature_check(public: PublicKey) -> Check:
-    """For answers {"value": base64url of r || s, or of the RSA signature} over DIGESTS."""
-
-    def check(which: int, body: bytes) -> bool:
-        verify_signature(public, decode(json.loads(body)["value"]), DIGESTS[which])
-        return True
-
-    return check
-
-
-def verify_signature(public: PublicKey, signature: bytes, digest: bytes) -> None:
-    """Raises InvalidSignature."""
-    if isinstance(public, rsa.RSAPublicKey):
-        public.verify(signature, digest, padding.PKCS1v15(), utils.Prehashed(SHA256()))
-        return
-    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    public.verify(utils.encode_dss_signature(r, s), digest, ec.ECDSA(utils.Prehashed(SHA256())))
+def _fresh(instance: Instance) -> dict[str, Callable[[str, int], Work]]:
+    """Work that is another in each cell, which has a number."""
+    vault, pool = instance.vault, instance.pool
+    bodies: dict[str, tuple[Container, dict[str, object], int]] = {
+        "create-ec-hard": (vault, {"kty": "EC-HSM", "crv": "P-256"}, _MOST),
+        "create-ec-soft": (vault, {"kty": "EC", "crv": "P-256"}, _MOST),
+        "create-rsa-hard": (vault, {"kty": "RSA-HSM", "key_size": 2048}, _MOST_RSA),
+        "create-oct-hard": (pool, {"kty": "oct-HSM", "key_size": 256}, _MOST),
+    }
+    table: dict[str, Callable[[str, int], Work]] = {name: partial(_created, *body) for name, body in bodies.items()}
+    return table | {"import-ec-hard": lambda name, cell: lives.import_ec(name, vault, cell, most=_MOST)}
 
 
-def public_of(jwk: dict[str, Any]) -> PublicKey:
-    if jwk["kty"].startswith("RSA"):
-        return rsa.RSAPublicNumbers(_number(jwk["e"]), _number(jwk["n"])).public_key()
-    return ec.EllipticCurvePublicNumbers(_number(jwk["x"]), _number(jwk["y"]), ec.SECP256R1()).public_key()
+def _used(make: Callable[[str, Key, str], Work], keys: Keys, key: str, algorithm: str, name: str) -> Work:
+    return make(name, keys.get(key), algorithm)
 
 
-def encode(content: bytes) -> str:
-    return urlsafe_b64encode(content).rstrip(b"=").decode()
-
-
-def decode(text: str) -> bytes:
-    return urlsafe_b64decode(text + "=" * (-len(text) % 4))
-
-
-def _number(text: str) -> int:
-    return int.from_bytes(decode(text), "big")
+def _created(container: Container, body: dict[str, object], most: int, name: str, cell: int) -> Work:
+    return lives.create(name, container, cell, body, most=most)

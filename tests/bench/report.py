@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from statistics import median
 
 from tests.bench.generator import Cell
-from tests.bench.measuring import Results, cpu_us
-
-_AT = 16  # the targets were set at this number of connections
+from tests.bench.measuring import AT, Results, cpu_us
+from tests.bench.raw_token import RAW
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,19 +14,20 @@ class Goal:
     """What an operation must reach. of_token, of_peer: operations per CPU second, as a multiple of theirs."""
 
     name: str
-    token: str | None
     of_token: float | None
-    peer: str | None
-    of_peer: float | None
+    peer: str
+    of_peer: float
 
 
 GOALS = (
-    Goal("sign-es256-hard", "sign-es256", 0.22, "sign-es256", 1.3),
-    Goal("sign-rs256-hard", "sign-rs256", 0.75, "sign-rs256", 1.1),
-    Goal("unwrap-oaep-hard", "decrypt-oaep", 0.72, "decrypt-oaep", 1.1),
-    Goal("decrypt-oaep-hard", "decrypt-oaep", 0.72, "decrypt-oaep", 1.1),
-    Goal("sign-es256-soft", None, None, "sign-es256", 1.8),
-    Goal("sign-rs256-soft", None, None, "sign-rs256", 1.7),
+    Goal("sign-es256-hard", 0.22, "sign-es256", 1.3),
+    Goal("sign-rs256-hard", 0.75, "sign-rs256", 1.1),
+    Goal("unwrap-oaep-hard", 0.72, "decrypt-oaep", 1.1),
+    Goal("decrypt-oaep-hard", 0.72, "decrypt-oaep", 1.1),
+    Goal("encrypt-gcm-hard", 0.08, "encrypt-gcm", 1.25),
+    Goal("sign-es256-soft", None, "sign-es256", 1.8),
+    Goal("sign-rs256-soft", None, "sign-rs256", 1.7),
+    Goal("list-25", None, "list-25", 1.9),
 )
 _PEER_P99 = 0.5  # of the peer's
 
@@ -51,14 +51,15 @@ def verdicts(results: Results) -> list[Verdict]:
     """The ratios that can be told from what was measured. Each is the median of the rounds' own ratios."""
     found: list[Verdict] = []
     for goal in GOALS:
-        cells = results.cells.get((goal.name, _AT))
+        cells = results.cells.get((goal.name, AT))
         if cells is None:
             continue
         used = [cell.cpu_us for cell in cells]
-        if goal.token is not None and goal.of_token is not None:
-            found.append(Verdict(goal.name, "of the raw token", _ratio(results.token[goal.token], used), goal.of_token))
-        peers = results.peers.get((goal.peer or "", _AT))
-        if peers is not None and goal.of_peer is not None:
+        if goal.of_token is not None:
+            raw = results.token[RAW[goal.name]]
+            found.append(Verdict(goal.name, "of the raw token", _ratio(raw, used), goal.of_token))
+        peers = results.peers.get((goal.peer, AT))
+        if peers is not None:
             ratio = _ratio([cell.cpu_us for cell in peers], used)
             found.append(Verdict(goal.name, "× OpenBao", ratio, goal.of_peer))
             slow = median(percentile(one.latencies_us, 99) for one in cells)
@@ -83,13 +84,13 @@ def tables(results: Results) -> str:
         f"{options.workers} worker(s), {options.rounds} round(s) of {options.seconds:g} s per cell, "
         "medians of the rounds; CPU of all server processes",
         "",
-        _row("operation", "conn", "req/s", "p50 ms", "p95 ms", "p99 ms", "CPU µs", "±", "op/CPU s"),
+        _row("operation", "conn", "req/s", "p50 ms", "p95 ms", "p99 ms", "CPU µs", "±", "op/CPU s", "of token"),
     ]
-    lines += _by_name(results.cells)
-    lines += ["", "bare aiohttp web.Server (uvloop, TLS, constant answer, one process)", _cells("", 16, results.bare)]
+    lines += _by_name(results.cells, results.token)
+    lines += ["", "bare aiohttp web.Server (uvloop, TLS, constant answer, one process)", _cells("", AT, results.bare)]
     if results.peers:
         lines += ["", "OpenBao (transit, keys in software)"]
-        lines += _by_name(results.peers)
+        lines += _by_name(results.peers, {})
     lines += ["", "the raw token (python-pkcs11, session objects, one thread)"]
     for name, used in results.token.items():
         lines.append(_row(name, "", "", "", "", "", f"{median(used):.0f}", _spread(used), f"{1e6 / median(used):.0f}"))
@@ -113,13 +114,20 @@ def _goals(results: Results) -> list[str]:
     return lines
 
 
-def _by_name(cells: Mapping[tuple[str, int], list[Cell]]) -> list[str]:
-    """All connection counts of an operation together."""
-    names = list(dict.fromkeys(name for name, _ in cells))
-    return [_cells(name, at, cells[name, at]) for name in names for other, at in cells if other == name]
+def _by_name(cells: Mapping[tuple[str, int], list[Cell]], token: Mapping[str, list[float]]) -> list[str]:
+    """All connection counts of an operation together, those to be compared with the share of what the token can do."""
+    lines: list[str] = []
+    for name in dict.fromkeys(name for name, _ in cells):
+        raw = token.get(RAW.get(name, ""))
+        for other, at in cells:
+            if other == name:
+                found = cells[name, at]
+                share = [f"{_ratio(raw, [cell.cpu_us for cell in found]):.2f}"] if raw and at == AT else []
+                lines.append(_cells(name, at, found, *share))
+    return lines
 
 
-def _cells(name: str, connections: int, cells: list[Cell]) -> str:
+def _cells(name: str, connections: int, cells: list[Cell], *more: str) -> str:
     latencies = [latency for cell in cells for latency in cell.latencies_us]
     used = cpu_us(cells)
     return _row(
@@ -130,6 +138,7 @@ def _cells(name: str, connections: int, cells: list[Cell]) -> str:
         f"{used:.0f}",
         _spread([cell.cpu_us for cell in cells]),
         f"{1e6 / used:.0f}",
+        *more,
     )
 
 
@@ -154,7 +163,7 @@ def as_json(results: Results) -> dict[str, object]:
         },
         "cells": [_cell_json("hsmvault", *key, cells) for key, cells in results.cells.items()]
         + [_cell_json("openbao", *key, cells) for key, cells in results.peers.items()]
-        + [_cell_json("bare", "constant", 16, results.bare)],
+        + [_cell_json("bare", "constant", AT, results.bare)],
         "token_cpu_us": results.token,
         "ratios": [
             {

@@ -12,13 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_LONGEST_WAIT_SECONDS = 5.0  # a login takes some 50 ms; who hangs in one must not stop the others
-_PAUSE_SECONDS = 0.005
+_LONGEST_WAIT_SECONDS = 10.0  # a login takes some 50 ms; who hangs in one must not stop the others
+_PAUSE_SECONDS = 0.001  # who asks seldom is overtaken by who comes back at once
 
 
 @contextmanager
 def alone(path: Path | None) -> Iterator[bool]:
-    """Hold the lock file. Blocks, at most five seconds; then, or where there is no such file to be had, goes on without
+    """Hold the lock file. Blocks, at most ten seconds; then, or where there is no such file to be had, goes on without
     it: at a login the lock spares a second attempt and guards nothing. It dies with the process. Gives False when
     another process keeps it.
     """

@@ -9,7 +9,7 @@ from tests.softhsm import SoftToken
 
 
 async def main(folder: str, mac_key_id: str, times: str) -> None:
-    softhsm = SoftToken(Path(folder), WorldIds(mac=bytes.fromhex(mac_key_id)))
+    softhsm = SoftToken(Path(folder), WorldIds(mac=bytes.fromhex(mac_key_id)), lock=Path(folder) / "module.lock")
     for _ in range(int(times)):
         with softhsm.loaded() as module:
             async with softhsm.started(module):

@@ -188,7 +188,7 @@ def test_a_pin_that_is_refused_to_a_replacement_ends_the_instance(start: Start, 
     assert not (data_dir / "dev.env").exists()
 
 
-@pytest.mark.parametrize("heals", [True, False])
+@pytest.mark.parametrize("heals", [pytest.param(True, marks=pytest.mark.slow), False])
 def test_a_machine_that_cannot_start_a_worker_is_asked_again(start: Start, data_dir: Path, heals: bool) -> None:
     instance = start()
     instance.wait_ready()

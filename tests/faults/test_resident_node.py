@@ -34,6 +34,7 @@ def node() -> Iterator[Node]:
         os.environ["SOFTHSM2_CONF"] = before
 
 
+@pytest.mark.slow
 def test_kill_9_of_everything_leaves_as_many_objects_as_rows(node: Node) -> None:
     assert node.command("init").returncode == 0
     made: dict[str, Answer] = {}

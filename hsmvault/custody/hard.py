@@ -34,7 +34,7 @@ from hsmvault.custody.token_key import TokenKey
 from hsmvault.custody.token_secret import TokenSecretKey, copies, prove_copies
 from hsmvault.custody.world import World, same_mac, world_mac
 from hsmvault.errors import BadRequest, CiphertextRefused
-from hsmvault.hsm import export, objects, secret_keys
+from hsmvault.hsm import export, objects, secret_keys, session_aes
 from hsmvault.hsm.objects import Stay
 from hsmvault.hsm.profile import Profile
 from hsmvault.hsm.returncodes import WrongAttributes
@@ -100,7 +100,7 @@ class WrappedCustodian:
 
         def job(work: WorkSession) -> HeldKey:
             wrapped = aes_key_wrap_with_padding(transport, material.encoded)
-            key = self._step("transport", lambda: objects.create_transport_key(work, transport))
+            key = self._step("transport", lambda: session_aes.create_transport_key(work, transport))
             try:
                 private = self._step("admit", lambda: _unwrap_leaving(work, key, wrapped, material, made.stay))
             finally:

@@ -40,7 +40,7 @@ from hsmvault.custody.terms import check_terms, prove_use, require_use
 from hsmvault.custody.token_key import TokenKey
 from hsmvault.custody.world import World, same_mac, world_mac
 from hsmvault.errors import BadRequest, CiphertextRefused, Unavailable
-from hsmvault.hsm import objects, token_objects
+from hsmvault.hsm import objects, session_aes, token_objects
 from hsmvault.hsm.objects import Stay
 from hsmvault.hsm.pairwise import PairwiseFailed
 from hsmvault.hsm.returncodes import ModuleError, WrongAttributes
@@ -106,7 +106,7 @@ class ResidentCustodian:
 
         def job(work: WorkSession) -> HeldKey:
             wrapped = aes_key_wrap_with_padding(transport, material.encoded)
-            key = self._step("transport", lambda: objects.create_transport_key(work, transport))
+            key = self._step("transport", lambda: session_aes.create_transport_key(work, transport))
             try:
                 trial = objects.unwrap_private(work, key, wrapped, spec, Stay(exchange=terms.exchange), public)
                 try:

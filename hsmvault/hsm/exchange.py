@@ -18,9 +18,8 @@ from pkcs11 import MGF, Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11.constants import DEFAULT
 
 from hsmvault.errors import CiphertextRefused
-from hsmvault.hsm import ec_recovery, secret_keys
+from hsmvault.hsm import ec_recovery, secret_keys, session_aes
 from hsmvault.hsm.objects import (
-    SECRET_USAGE,
     WRAPPING,
     Stay,
     Template,
@@ -85,17 +84,7 @@ def unwrap_ephemeral(work: WorkSession, exchange: KeyObject, wrapped: bytes) -> 
     except ModuleError as error:
         if judge(error) not in (Verdict.CALLER, Verdict.AMBIGUOUS):
             raise
-    template = _aes_template(work, Attribute.UNWRAP, WRAPPING)
-    for given in (Attribute.CLASS, Attribute.KEY_TYPE):
-        template.pop(given)
-    made: pkcs11.Object = work.session.generate_key(
-        KeyType.AES,
-        256,
-        capabilities=0,  # type: ignore[arg-type]  # the stub wants MechanismFlag, which has no name for none
-        mechanism=Mechanism.AES_KEY_GEN,
-        template=template,
-    )
-    return work.hold(made, KeyType.AES)
+    return session_aes.generate(work, Attribute.UNWRAP)
 
 
 def unwrap_target(work: WorkSession, key: KeyObject, wrapped: bytes, family: Family, stay: Stay) -> KeyObject:
@@ -172,12 +161,7 @@ def _attribute(found: KeyObject, kind: Attribute) -> bytes:
 
 
 def _require_encrypts(work: WorkSession, key: KeyObject, wrapped: bytes) -> None:
-    template = _aes_template(work, Attribute.ENCRYPT, Mechanism.AES_ECB)
-    made = work.bind(key).unwrap_key(
-        ObjectClass.SECRET_KEY, KeyType.AES, wrapped, mechanism=WRAPPING, capabilities=0, template=template
-    )
-    require_attributes(made, template)
-    trial = work.hold(made, KeyType.AES)
+    trial = session_aes.unwrap(work, key, wrapped, Attribute.ENCRYPT, Mechanism.AES_ECB, by=WRAPPING)
     work.bind(trial).encrypt(bytes(16), mechanism=Mechanism.AES_ECB)
     destroy(trial)
 
@@ -196,34 +180,8 @@ def _refusing() -> Iterator[None]:
 def _unwrap_aes(
     work: WorkSession, exchange: KeyObject, wrapped: bytes, usage: Attribute, mechanism: Mechanism
 ) -> KeyObject:
-    template = _aes_template(work, usage, mechanism)
-    made = work.bind(exchange).unwrap_key(
-        ObjectClass.SECRET_KEY,
-        KeyType.AES,
-        wrapped,
-        mechanism=Mechanism.RSA_PKCS_OAEP,
-        mechanism_param=_OAEP_SHA1,
-        capabilities=0,
-        template=template,
-    )
-    require_attributes(made, template)
-    return work.hold(made, KeyType.AES)
-
-
-def _aes_template(work: WorkSession, usage: Attribute, mechanism: Mechanism) -> Template:
-    template: Template = {
-        Attribute.CLASS: ObjectClass.SECRET_KEY,
-        Attribute.KEY_TYPE: KeyType.AES,
-        Attribute.TOKEN: False,
-        Attribute.PRIVATE: True,
-        Attribute.SENSITIVE: True,
-        Attribute.EXTRACTABLE: False,
-        **{each: each is usage for each in SECRET_USAGE},
-    }
-    if work.profile.allowed_mechanisms:
-        template[Attribute.ALLOWED_MECHANISMS] = frozenset({mechanism})
-    template[Attribute.MODIFIABLE] = False
-    return template
+    by = Mechanism.RSA_PKCS_OAEP
+    return session_aes.unwrap(work, exchange, wrapped, usage, mechanism, by=by, parameter=_OAEP_SHA1)
 
 
 _ANY = {Family.RSA: KeySpec.rsa(2048), Family.EC: KeySpec.ec(Curve.P256)}

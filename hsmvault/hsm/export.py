@@ -18,13 +18,12 @@ All functions block. Give them a session of its own for the act (WorkSession.asi
 
 from dataclasses import dataclass
 
-import pkcs11
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from pkcs11 import MGF, Attribute, KeyType, Mechanism, ObjectClass
 
 from hsmvault.errors import BadRequest
-from hsmvault.hsm import objects
+from hsmvault.hsm import objects, session_aes
 from hsmvault.hsm.objects import SECRET_USAGE, WRAPPING, Stay, Template, require_attributes
 from hsmvault.hsm.work import KeyObject, WorkSession
 from hsmvault.model.algorithms import RSA_SIZES_BITS, Family, Hash, KeySpec
@@ -77,53 +76,15 @@ def wrap_for(work: WorkSession, target: KeyObject, to: Recipient, random: bytes)
     random: 32 fresh random bytes, used where the AES key has to be made here.
     """
     if to.oaep.name in work.profile.oaep_hashes:
-        transport = _generate_transport(work)
+        transport = session_aes.generate(work, Attribute.WRAP, leaves=True)
         first = work.bind(_public_object(work, to.key)).wrap_key(
             work.bind(transport), mechanism=Mechanism.RSA_PKCS_OAEP, mechanism_param=_OAEP[to.oaep]
         )
     else:
         function = _HASH[to.oaep]
-        transport = _create_transport(work, random)
+        transport = session_aes.create(work, random, Attribute.WRAP)
         first = to.key.encrypt(random, padding.OAEP(padding.MGF1(function), function, None))
     return first + objects.wrap(work, transport, target)
-
-
-def _generate_transport(work: WorkSession) -> KeyObject:
-    template = _transport_template(work, leaves=True)
-    for given in (Attribute.CLASS, Attribute.KEY_TYPE):
-        template.pop(given)
-    made: pkcs11.Object = work.session.generate_key(
-        KeyType.AES,
-        256,
-        capabilities=0,  # type: ignore[arg-type]  # the stub wants MechanismFlag, which has no name for none
-        mechanism=Mechanism.AES_KEY_GEN,
-        template=template,
-    )
-    require_attributes(made, template)
-    return work.hold(made, KeyType.AES)
-
-
-def _create_transport(work: WorkSession, value: bytes) -> KeyObject:
-    template = _transport_template(work, leaves=False)
-    made = work.session.create_object({**template, Attribute.VALUE: value})
-    require_attributes(made, template)
-    return work.hold(made, KeyType.AES)
-
-
-def _transport_template(work: WorkSession, *, leaves: bool) -> Template:
-    template: Template = {
-        Attribute.CLASS: ObjectClass.SECRET_KEY,
-        Attribute.KEY_TYPE: KeyType.AES,
-        Attribute.TOKEN: False,
-        Attribute.PRIVATE: True,
-        Attribute.SENSITIVE: True,
-        Attribute.EXTRACTABLE: leaves,
-        **{each: each is Attribute.WRAP for each in SECRET_USAGE},
-    }
-    if work.profile.allowed_mechanisms:
-        template[Attribute.ALLOWED_MECHANISMS] = frozenset({WRAPPING})
-    template[Attribute.MODIFIABLE] = False
-    return template
 
 
 def _public_object(work: WorkSession, key: rsa.RSAPublicKey) -> KeyObject:

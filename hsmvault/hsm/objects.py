@@ -219,26 +219,6 @@ def unwrap_private(
     return work.hold(made, key_type(spec), is_stored=stay.token_id is not None)
 
 
-def create_transport_key(work: WorkSession, value: bytes) -> KeyObject:
-    """An AES-256 session object that unwraps one imported key. value: 32 fresh random bytes."""
-    template: Template = {
-        Attribute.CLASS: ObjectClass.SECRET_KEY,
-        Attribute.KEY_TYPE: KeyType.AES,
-        Attribute.TOKEN: False,
-        Attribute.PRIVATE: True,
-        Attribute.SENSITIVE: True,
-        Attribute.EXTRACTABLE: False,
-        **dict.fromkeys(SECRET_USAGE, False),
-        Attribute.UNWRAP: True,
-    }
-    if work.profile.allowed_mechanisms:
-        template[Attribute.ALLOWED_MECHANISMS] = frozenset({WRAPPING})
-    template[Attribute.MODIFIABLE] = False
-    made = work.session.create_object({**template, Attribute.VALUE: value})
-    require_attributes(made, template)
-    return work.hold(made, KeyType.AES)
-
-
 SECRET_USAGE = (
     Attribute.ENCRYPT,
     Attribute.DECRYPT,

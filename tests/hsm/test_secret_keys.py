@@ -13,7 +13,7 @@ from pkcs11 import exceptions as p11
 from pkcs11.mechanisms import GCMParams
 
 from hsmvault.errors import BadRequest
-from hsmvault.hsm import blocks, objects, secret_keys, world_keys
+from hsmvault.hsm import blocks, objects, secret_keys, session_aes, world_keys
 from hsmvault.hsm.mechanisms import HMAC
 from hsmvault.hsm.module import Module
 from hsmvault.hsm.pairwise import PairwiseFailed
@@ -72,7 +72,7 @@ def came_in(work: WorkSession, value: bytes) -> bytes:
     """The blob of an imported key."""
     transport = os.urandom(32)
     spec = KeySpec.oct(8 * len(value))
-    key = objects.create_transport_key(work, transport)
+    key = session_aes.create_transport_key(work, transport)
     wrapped = aes_key_wrap_with_padding(transport, value)
     made = secret_keys.unwrap_leaving(work, key, wrapped, secret_keys.key_type(spec), objects.LEAVING)
     return objects.wrap(work, world_key(work), made)

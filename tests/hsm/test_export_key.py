@@ -4,40 +4,24 @@ What may leave is what was made exportable; nothing else comes under the export 
 """
 
 import os
-from collections.abc import Iterator
 
 import pytest
 from pkcs11 import MGF, Attribute, KeyType, Mechanism, ObjectClass
 from pkcs11 import exceptions as p11
 
-from hsmvault.hsm import exchange, export, objects, secret_keys, world_keys
+from hsmvault.hsm import exchange, export, objects, secret_keys
 from hsmvault.hsm.ceremony import make_export_key
-from hsmvault.hsm.module import Module
 from hsmvault.hsm.objects import Stay
 from hsmvault.hsm.pairwise import PairwiseFailed
 from hsmvault.hsm.public import encrypt_oaep
 from hsmvault.hsm.work import KeyObject, WorkSession
 from hsmvault.hsm.world_keys import EXPORT_KEY, locate
 from hsmvault.model.algorithms import ENCRYPTION_ALGORITHMS, Curve, KeySpec
-from tests.softhsm import SoftToken
 
 P256 = KeySpec.ec(Curve.P256)
 RSA_2048 = KeySpec.rsa(2048)
 AES_256 = KeySpec.oct(256)
 LOOSE = Stay(leaves=True, exportable=True)
-
-
-@pytest.fixture
-def work(softhsm: SoftToken, module: Module) -> Iterator[WorkSession]:
-    """What an intruder in the process has: a session of a process that is logged in."""
-    token = module.find_token(softhsm.selector)
-    session = module.login(token, softhsm.user_pin)
-    made = WorkSession(
-        lambda: module.open_session(token), session, generation=1, profile=module.profile, raw=module.raw, world=None
-    )
-    made.world = world_keys.read_world(made, softhsm.ids)
-    yield made
-    session.close()
 
 
 @pytest.fixture

@@ -2,8 +2,6 @@
 "world keys have generations". Tried for real on the token.
 """
 
-from collections.abc import Iterator
-
 import pytest
 from cryptography.hazmat.primitives.keywrap import aes_key_unwrap_with_padding
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
@@ -23,18 +21,10 @@ P256 = KeySpec.ec(Curve.P256)
 SECOND = bytes(range(16))
 
 
-@pytest.fixture
-def work(softhsm: SoftToken, module: Module) -> Iterator[WorkSession]:
-    """A session of a process that is logged in, on a token with two generations of the world key."""
+@pytest.fixture(autouse=True)
+def two_generations(softhsm: SoftToken, module: Module) -> None:
+    """Before anybody logs in: the token has two generations of the world key."""
     assert make_world_key(module, softhsm.selector, SECOND, so_pin=SO_PIN, user_pin=USER_PIN)
-    token = module.find_token(softhsm.selector)
-    session = module.login(token, softhsm.user_pin)
-    made = WorkSession(
-        lambda: module.open_session(token), session, generation=1, profile=module.profile, raw=module.raw, world=None
-    )
-    made.world = world_keys.read_world(made, softhsm.ids)
-    yield made
-    session.close()
 
 
 def first(work: WorkSession) -> KeyObject:

@@ -1,7 +1,6 @@
 """oct keys in the token: what every object of theirs may do, and the attacks on their values, tried for real."""
 
 import os
-from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -13,16 +12,14 @@ from pkcs11 import exceptions as p11
 from pkcs11.mechanisms import GCMParams
 
 from hsmvault.errors import BadRequest
-from hsmvault.hsm import blocks, objects, secret_keys, session_aes, world_keys
+from hsmvault.hsm import blocks, objects, secret_keys, session_aes
 from hsmvault.hsm.mechanisms import HMAC
-from hsmvault.hsm.module import Module
 from hsmvault.hsm.pairwise import PairwiseFailed
 from hsmvault.hsm.raw import ReturnCode
 from hsmvault.hsm.returncodes import StaleHandle, WrongAttributes
 from hsmvault.hsm.secret_keys import Use
 from hsmvault.hsm.work import KeyObject, WorkSession
 from hsmvault.model.algorithms import OCT_IMPORTED_SIZES_BITS, OCT_SIZES_BITS, KeySpec
-from tests.softhsm import SoftToken
 
 SPECS = [KeySpec.oct(bits) for bits in OCT_SIZES_BITS]
 A256 = KeySpec.oct(256)
@@ -37,19 +34,6 @@ LOOSER = [
     {Attribute.DERIVE: True},
     {Attribute.ALLOWED_MECHANISMS: frozenset({int(Mechanism.AES_ECB), int(Mechanism.AES_GCM)})},
 ]
-
-
-@pytest.fixture
-def work(softhsm: SoftToken, module: Module) -> Iterator[WorkSession]:
-    """What an intruder in the process has: a session of a process that is logged in."""
-    token = module.find_token(softhsm.selector)
-    session = module.login(token, softhsm.user_pin)
-    made = WorkSession(
-        lambda: module.open_session(token), session, generation=1, profile=module.profile, raw=module.raw, world=None
-    )
-    made.world = world_keys.read_world(made, softhsm.ids)
-    yield made
-    made.session.close()
 
 
 def world_key(work: WorkSession) -> KeyObject:

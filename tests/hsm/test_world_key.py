@@ -4,8 +4,6 @@ Source of the attacks: Clulow 2003, Bortolozzo et al. 2010 (Tookan); each gave a
 tried against a wrapping key that was merely SENSITIVE and not EXTRACTABLE.
 """
 
-from collections.abc import Iterator
-
 import pkcs11
 import pytest
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
@@ -27,19 +25,6 @@ from tests.softhsm import SoftToken
 P256 = KeySpec.ec(Curve.P256)
 RSA_2048 = KeySpec.rsa(2048)
 NEW = TokenSelector(label="new")
-
-
-@pytest.fixture
-def work(softhsm: SoftToken, module: Module) -> Iterator[WorkSession]:
-    """What an intruder in the process has: a session of a process that is logged in."""
-    token = module.find_token(softhsm.selector)
-    session = module.login(token, softhsm.user_pin)
-    made = WorkSession(
-        lambda: module.open_session(token), session, generation=1, profile=module.profile, raw=module.raw, world=None
-    )
-    made.world = world_keys.read_world(made, softhsm.ids)
-    yield made
-    session.close()
 
 
 def world_key(work: WorkSession) -> KeyObject:

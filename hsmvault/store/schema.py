@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
-SCHEMA_REVISION = "0002"  # head of migrations/; four digits that go up, so that a newer one is known to be newer
+SCHEMA_REVISION = "0003"  # head of migrations/; four digits that go up, so that a newer one is known to be newer
 APPLICATION_ID = 0x48534D56  # 'HSMV' in the header of an SQLite file (PRAGMA application_id)
 
 metadata = MetaData(
@@ -47,6 +47,54 @@ def _spec_columns() -> tuple[Column[str], Column[int], Column[str], Column[int]]
         Column("size_bits", Integer, nullable=False),
         Column("curve", _text()),
         Column("public_exponent", BigInteger, nullable=False),
+    )
+
+
+def _name_columns() -> tuple[Column[str] | Column[int] | Column[int | None], ...]:
+    """What keys, secrets and certificates have in common: a name with its life in one container."""
+    return (
+        Column("container_id", _text(), ForeignKey("containers.id"), primary_key=True),
+        Column("folded", _text(), primary_key=True),
+        Column("name", _text(), nullable=False),
+        Column("latest_version", _text(), nullable=False),
+        Column("next_sequence", BigInteger, nullable=False),
+        Column("created", BigInteger, nullable=False),
+        Column("revision", BigInteger, nullable=False),
+        Column("deleted_at", BigInteger),
+        Column("purge_at", BigInteger),
+    )
+
+
+def _name_indexes(table: Table) -> None:
+    """For the lists of what is deleted, and for the purge job."""
+    Index(
+        f"ix_{table.name}_deleted",
+        table.c.container_id,
+        table.c.folded,
+        sqlite_where=table.c.deleted_at.is_not(None),
+        postgresql_where=table.c.deleted_at.is_not(None),
+    )
+    Index(
+        f"ix_{table.name}_purge_at",
+        table.c.purge_at,
+        sqlite_where=table.c.purge_at.is_not(None),
+        postgresql_where=table.c.purge_at.is_not(None),
+    )
+
+
+def _version_columns() -> tuple[Column[str] | Column[int] | Column[bool] | Column[int | None], ...]:
+    """What the versions of secrets and certificates have in common."""
+    return (
+        Column("container_id", _text(), primary_key=True),
+        Column("folded", _text(), primary_key=True),
+        Column("version", _text(), primary_key=True),
+        Column("sequence", BigInteger, nullable=False),
+        Column("created", BigInteger, nullable=False),
+        Column("updated", BigInteger, nullable=False),
+        Column("enabled", Boolean, nullable=False),
+        Column("not_before", BigInteger),
+        Column("expires", BigInteger),
+        Column("tags", _text(), nullable=False),
     )
 
 
@@ -186,31 +234,11 @@ Index(
 key_names = Table(
     "key_names",
     metadata,
-    Column("container_id", _text(), ForeignKey("containers.id"), primary_key=True),
-    Column("folded", _text(), primary_key=True),
-    Column("name", _text(), nullable=False),
-    Column("latest_version", _text(), nullable=False),
-    Column("next_sequence", BigInteger, nullable=False),
-    Column("created", BigInteger, nullable=False),
-    Column("revision", BigInteger, nullable=False),
-    Column("deleted_at", BigInteger),
-    Column("purge_at", BigInteger),
+    *_name_columns(),
     Column("rotation_policy", _text()),
     sqlite_with_rowid=False,
 )
-Index(
-    "ix_key_names_deleted",
-    key_names.c.container_id,
-    key_names.c.folded,
-    sqlite_where=key_names.c.deleted_at.is_not(None),
-    postgresql_where=key_names.c.deleted_at.is_not(None),
-)
-Index(
-    "ix_key_names_purge_at",
-    key_names.c.purge_at,
-    sqlite_where=key_names.c.purge_at.is_not(None),
-    postgresql_where=key_names.c.purge_at.is_not(None),
-)
+_name_indexes(key_names)
 
 key_versions = Table(
     "key_versions",
@@ -236,6 +264,152 @@ key_versions = Table(
     Column("release_policy", _text()),
     UniqueConstraint("container_id", "folded", "sequence"),
     ForeignKeyConstraint(["container_id", "folded"], ["key_names.container_id", "key_names.folded"]),
+)
+
+secret_names = Table(
+    "secret_names",
+    metadata,
+    *_name_columns(),
+    sqlite_with_rowid=False,
+)
+_name_indexes(secret_names)
+
+# sealed: the value, as custody/sealing.py seals it; last, so that pages of a list do not read it.
+secret_versions = Table(
+    "secret_versions",
+    metadata,
+    *_version_columns(),
+    Column("content_type", _text()),
+    Column("managed", Boolean, nullable=False),
+    Column("previous_version", _text()),
+    Column("sealed", LargeBinary, nullable=False),
+    UniqueConstraint("container_id", "folded", "sequence"),
+    ForeignKeyConstraint(["container_id", "folded"], ["secret_names.container_id", "secret_names.folded"]),
+)
+
+certificate_names = Table(
+    "certificate_names",
+    metadata,
+    *_name_columns(),
+    Column("policy", _text(), nullable=False),
+    sqlite_with_rowid=False,
+)
+_name_indexes(certificate_names)
+
+# certificate: in DER; null, like its thumbprint (SHA-1), for a first version that is not there yet.
+certificate_versions = Table(
+    "certificate_versions",
+    metadata,
+    *_version_columns(),
+    Column("subject", _text(), nullable=False),
+    Column("thumbprint", LargeBinary),
+    Column("preserve_order", Boolean, nullable=False),
+    Column("certificate", LargeBinary),
+    UniqueConstraint("container_id", "folded", "sequence"),
+    ForeignKeyConstraint(["container_id", "folded"], ["certificate_names.container_id", "certificate_names.folded"]),
+)
+
+# One for each certificate: the version that is being issued, or the last that was.
+certificate_operations = Table(
+    "certificate_operations",
+    metadata,
+    Column("container_id", _text(), primary_key=True),
+    Column("folded", _text(), primary_key=True),
+    Column("version", _text(), nullable=False),
+    Column("request_id", _text(), nullable=False),
+    Column("status", _text(), nullable=False),
+    Column("policy", _text(), nullable=False),
+    Column("csr", LargeBinary, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("tags", _text(), nullable=False),
+    Column("preserve_order", Boolean, nullable=False),
+    Column("is_renewal", Boolean, nullable=False),
+    Column("cancellation_requested", Boolean, nullable=False),
+    Column("details", _text(), nullable=False),
+    Column("error_code", _text()),
+    Column("error_message", _text()),
+    Column("state", LargeBinary, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", BigInteger),  # null: nobody but a caller goes on with it
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+Index(
+    "ix_certificate_operations_retry_at",
+    certificate_operations.c.retry_at,
+    sqlite_where=certificate_operations.c.retry_at.is_not(None),
+    postgresql_where=certificate_operations.c.retry_at.is_not(None),
+)
+
+# password: sealed; null when none was given.
+certificate_issuers = Table(
+    "certificate_issuers",
+    metadata,
+    Column("container_id", _text(), ForeignKey("containers.id"), primary_key=True),
+    Column("folded", _text(), primary_key=True),
+    Column("name", _text(), nullable=False),
+    Column("provider", _text(), nullable=False),
+    Column("account_id", _text()),
+    Column("password", LargeBinary),
+    Column("organization", _text()),
+    Column("enabled", Boolean, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("updated", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+certificate_contacts = Table(
+    "certificate_contacts",
+    metadata,
+    Column("container_id", _text(), ForeignKey("containers.id"), primary_key=True),
+    Column("contacts", _text(), nullable=False),
+)
+
+authorities = Table(
+    "authorities",
+    metadata,
+    Column("name", _text(), primary_key=True),
+    Column("role", _text(), primary_key=True),
+    *_spec_columns(),
+    Column("custody", _text(), nullable=False),
+    Column("public", LargeBinary, nullable=False),
+    Column("reference", LargeBinary, nullable=False),
+    Column("version", _text(), nullable=False),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("created", BigInteger, nullable=False),
+    Column("crl_number", BigInteger, nullable=False),
+)
+
+authority_certificates = Table(
+    "authority_certificates",
+    metadata,
+    Column("authority", _text(), primary_key=True),
+    Column("serial", _text(), primary_key=True),
+    Column("not_after", BigInteger, nullable=False),
+    Column("issued", BigInteger, nullable=False),
+    Column("container_id", _text(), nullable=False),
+    Column("name", _text(), nullable=False),
+    Column("version", _text(), nullable=False),
+    Column("revoked_at", BigInteger),
+    Column("reason", Integer),
+)
+Index(
+    "ix_authority_certificates_revoked",
+    authority_certificates.c.authority,
+    authority_certificates.c.revoked_at,
+    sqlite_where=authority_certificates.c.revoked_at.is_not(None),
+    postgresql_where=authority_certificates.c.revoked_at.is_not(None),
+)
+
+acme_challenges = Table(
+    "acme_challenges",
+    metadata,
+    Column("token", _text(), primary_key=True),
+    Column("authorization", _text(), nullable=False),
+    Column("expires", BigInteger, nullable=False),
 )
 
 # What is to happen to an object by itself, and when. `kind` is the word of the access policy ("keys"); one row for each
@@ -268,6 +442,33 @@ outbox = Table(
     Column("expires", BigInteger),
     sqlite_autoincrement=True,
 )
+
+# How far each subscriber has got in the outbox.
+event_deliveries = Table(
+    "event_deliveries",
+    metadata,
+    Column("subscription", _text(), primary_key=True),
+    Column("delivered", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", BigInteger),
+    Column("error", _text(), nullable=False),
+)
+
+mails = Table(
+    "mails",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("container_id", _text(), nullable=False),
+    Column("recipient", _text(), nullable=False),
+    Column("subject", _text(), nullable=False),
+    Column("body", _text(), nullable=False),
+    Column("time", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("retry_at", BigInteger, nullable=False),
+    Column("error", _text(), nullable=False),
+    sqlite_autoincrement=True,
+)
+Index("ix_mails_retry_at", mails.c.retry_at)
 
 role_assignments = Table(
     "role_assignments",

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from hsmvault.model.algorithms import KeySpec
+from hsmvault.model.objects import ObjectName
 from hsmvault.model.release_policies import ReleasePolicy
 from hsmvault.model.rotation import RotationPolicy
 
@@ -55,27 +56,7 @@ class KeyVersion:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyName:
-    """The name of a key in one container, with its life.
+class KeyName(ObjectName):
+    """The name of a key in one container, with its life."""
 
-    folded: the name in lower case; names compare so. revision: goes up with every change; writes compare and swap it.
-    deleted_at, purge_at: seconds since 1970 UTC while it is deleted, else None.
-    """
-
-    container_id: str
-    name: str
-    latest_version: str
-    next_sequence: int
-    created: int
-    revision: int
-    deleted_at: int | None = None
-    purge_at: int | None = None
     rotation_policy: RotationPolicy | None = None
-
-    @property
-    def folded(self) -> str:
-        return self.name.lower()
-
-    @property
-    def is_deleted(self) -> bool:
-        return self.deleted_at is not None

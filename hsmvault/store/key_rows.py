@@ -6,22 +6,11 @@ from hsmvault.model.keys import NO_TAGS, KeyName, KeyVersion
 from hsmvault.model.release_policies import ReleasePolicy
 from hsmvault.model.rotation import RotationPolicy
 from hsmvault.store import columns
+from hsmvault.store.objects import NAME_FIELDS, Rows, decode_name, encode_name
 from hsmvault.store.schema import key_names, key_versions
 from hsmvault.store.statements import Row, Value
 
-NAME_FIELDS: Final = (
-    "container_id",
-    "folded",
-    "name",
-    "latest_version",
-    "next_sequence",
-    "created",
-    "revision",
-    "deleted_at",
-    "purge_at",
-    "rotation_policy",
-)
-VERSION_FIELDS: Final = (
+_VERSION_FIELDS: Final = (
     "container_id",
     "folded",
     "version",
@@ -42,45 +31,18 @@ VERSION_FIELDS: Final = (
     "tags",
     "release_policy",
 )
-NAME_COLUMNS: Final = [key_names.c[name] for name in NAME_FIELDS if name != "folded"]
-# The spelling of the name is the name's own: these columns are selected from the join of both tables.
-VERSION_COLUMNS: Final = [
-    key_names.c.name.label("spelling") if name == "folded" else key_versions.c[name] for name in VERSION_FIELDS
-]
 
 
-def encode_name(name: KeyName) -> dict[str, Value]:
-    return {
-        "container_id": name.container_id,
-        "folded": name.folded,
-        "name": name.name,
-        "latest_version": name.latest_version,
-        "next_sequence": name.next_sequence,
-        "created": name.created,
-        "revision": name.revision,
-        "deleted_at": name.deleted_at,
-        "purge_at": name.purge_at,
-        "rotation_policy": columns.value_to_column(name.rotation_policy),
-    }
+def _encode_name(name: KeyName) -> dict[str, Value]:
+    return {**encode_name(name), "rotation_policy": columns.value_to_column(name.rotation_policy)}
 
 
-def decode_name(row: Row) -> KeyName:
-    """row: of NAME_COLUMNS."""
-    container_id, name, latest_version, next_sequence, created, revision, deleted_at, purge_at, policy = row
-    return KeyName(
-        container_id=container_id,
-        name=name,
-        latest_version=latest_version,
-        next_sequence=next_sequence,
-        created=created,
-        revision=revision,
-        deleted_at=deleted_at,
-        purge_at=purge_at,
-        rotation_policy=columns.value_from_column(policy, RotationPolicy),
-    )
+def _decode_name(row: Row) -> KeyName:
+    """row: of Rows.name_columns."""
+    return KeyName(**decode_name(row[:-1]), rotation_policy=columns.value_from_column(row[-1], RotationPolicy))
 
 
-def encode_version(version: KeyVersion) -> dict[str, Value]:
+def _encode_version(version: KeyVersion) -> dict[str, Value]:
     return {
         "container_id": version.container_id,
         "folded": version.name.lower(),
@@ -104,8 +66,8 @@ def encode_version(version: KeyVersion) -> dict[str, Value]:
     }
 
 
-def decode_version(row: Row) -> KeyVersion:
-    """row: of VERSION_COLUMNS."""
+def _decode_version(row: Row) -> KeyVersion:
+    """row: of Rows.version_columns."""
     (
         container_id,
         name,
@@ -151,3 +113,17 @@ def decode_version(row: Row) -> KeyVersion:
         tags=NO_TAGS if tags == "{}" else columns.text_map_from_column(tags),
         release_policy=columns.value_from_column(release_policy, ReleasePolicy),
     )
+
+
+ROWS: Final = Rows[KeyName, KeyVersion](
+    "key",
+    key_names,
+    key_versions,
+    name_fields=(*NAME_FIELDS, "rotation_policy"),
+    version_fields=_VERSION_FIELDS,
+    mutable=("operations", "updated", "enabled", "not_before", "expires", "exportable", "tags", "release_policy"),
+    encode_name=_encode_name,
+    decode_name=_decode_name,
+    encode_version=_encode_version,
+    decode_version=_decode_version,
+)

@@ -5,13 +5,19 @@ import shutil
 import sqlite3
 import tempfile
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hsmvault.clock import MovedClock
 from hsmvault.store import containers, keys
+from hsmvault.store.certificates import CERTIFICATES
 from hsmvault.store.database import Database, Transaction
+from hsmvault.store.keys import KEYS
+from hsmvault.store.objects import ObjectStore
+from hsmvault.store.secrets import SECRETS
 from hsmvault.store.sqlite import DIALECT
 
 from .samples import OTHER_VAULT, VAULT, key_version
@@ -113,10 +119,20 @@ async def test_versions_are_listed_by_pages_the_oldest_first(database: Database)
     assert sequences == [1, 2, 3, 4, 5, 6, 7]
 
 
-async def test_every_list_is_read_along_an_index(database: Database, path: Path) -> None:
+@pytest.mark.parametrize("objects", [KEYS, SECRETS, CERTIFICATES], ids=["keys", "secrets", "certificates"])
+async def test_every_list_is_read_along_an_index(
+    database: Database, path: Path, objects: ObjectStore[Any, Any]
+) -> None:
     """What a page costs must not grow with what lies before it, nor with other containers."""
     connection = sqlite3.connect(path)
-    for statement in (keys._PAGE, keys._VERSION_PAGE, keys._DELETED_PAGE, keys._DUE, keys._LATEST, keys._VERSION):
+    for statement in (
+        objects._page,
+        objects._version_page,
+        objects._deleted_page,
+        objects._due,
+        objects._latest,
+        objects._version,
+    ):
         compiled = statement.compiled(DIALECT)
         plan = connection.execute(f"EXPLAIN QUERY PLAN {compiled.text}", [1] * len(compiled.names)).fetchall()
         steps = [row[3] for row in plan]

@@ -1,4 +1,4 @@
-"""Every statement of the store: it compiles for each database, and none on a key leaves its container."""
+"""Every statement of the store: it compiles for each database, and none on an object leaves its container."""
 
 import importlib
 import pkgutil
@@ -9,10 +9,19 @@ import pytest
 from sqlalchemy.dialects.postgresql.asyncpg import dialect as postgresql
 
 from hsmvault import store
+from hsmvault.store.objects import ObjectStore
 from hsmvault.store.sqlite import DIALECT
 from hsmvault.store.statements import Statement
 
-ACROSS_CONTAINERS = {"keys._DUE", "keys._REFERENCES"}  # the purge job's, and that of the start
+ACROSS_CONTAINERS = {  # of the jobs, and of the start
+    "keys.KEYS._due",
+    "keys._REFERENCES",
+    "secrets.SECRETS._due",
+    "certificates.CERTIFICATES._due",
+    "certificate_operations._DUE",
+    "certificate_operations._NEXT",
+}
+CONFINED = ("keys.", "secrets.", "certificates.", "certificate_operations.", "certificate_issuers.")
 _NO_OFFSET = " OFFSET ?"  # SQLAlchemy writes it beside every LIMIT for SQLite, with 0
 
 
@@ -20,7 +29,12 @@ def statements() -> Iterator[tuple[str, Statement]]:
     for module in pkgutil.iter_modules(store.__path__):
         if module.name != "migrations":
             contents = vars(importlib.import_module(f"hsmvault.store.{module.name}"))
-            yield from ((f"{module.name}.{n}", value) for n, value in contents.items() if isinstance(value, Statement))
+            for name, value in contents.items():
+                if isinstance(value, Statement):
+                    yield f"{module.name}.{name}", value
+                elif isinstance(value, ObjectStore):
+                    own = vars(value).items()
+                    yield from ((f"{module.name}.{name}.{n}", one) for n, one in own if isinstance(one, Statement))
 
 
 STATEMENTS = dict(statements())
@@ -36,13 +50,13 @@ def test_a_statement_means_the_same_in_each_database(name: str) -> None:
     assert sqlite.wanted == other.wanted
     assert "*" not in sqlite.text
     assert "OFFSET" not in other.text
-    placeholders = re.sub(r'\$\d+(::\w+)?( COLLATE "C")?', "?", other.text)
+    placeholders = re.sub(r'\$\d+(::\w+)?( COLLATE "C")?', "?", other.text).replace('"', "")  # some quote more words
     assert placeholders.split() == sqlite.text.replace(_NO_OFFSET, "").split()
     assert all(value == 0 for name, value in sqlite.constants.items() if name not in other.constants)
 
 
-@pytest.mark.parametrize("name", [name for name in STATEMENTS if name.startswith("keys.")])
-def test_a_statement_on_keys_names_the_container(name: str) -> None:
+@pytest.mark.parametrize("name", [name for name in STATEMENTS if name.startswith(CONFINED)])
+def test_a_statement_on_objects_names_the_container(name: str) -> None:
     compiled = STATEMENTS[name].compiled(DIALECT)
     if name in ACROSS_CONTAINERS:
         return
@@ -52,7 +66,7 @@ def test_a_statement_on_keys_names_the_container(name: str) -> None:
 
 
 def test_parameters_that_are_missing_or_unknown_are_a_mistake() -> None:
-    compiled = STATEMENTS["keys._NAME"].compiled(DIALECT)
+    compiled = STATEMENTS["keys.KEYS._name"].compiled(DIALECT)
     for values in ({}, {"container_id": "c"}, {"container_id": "c", "folded": "n", "more": 1}):
         with pytest.raises(TypeError):
             compiled.arguments(values)

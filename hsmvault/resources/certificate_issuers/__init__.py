@@ -1,0 +1,1 @@
+"""Who issues certificates: one protocol, several issuers."""

@@ -18,6 +18,7 @@ from hsmvault.custody import byok
 from hsmvault.custody.attestation import NOBODY, Attestor, Opened, Subject
 from hsmvault.custody.loaded import LoadedKeys
 from hsmvault.custody.protocols import (
+    NOT_DISCLOSED,
     PLAIN,
     Attestation,
     Binding,
@@ -171,6 +172,10 @@ class WrappedCustodian:
             name,
             lambda work: self._load(work, held, binding, secure),
         )
+
+    async def disclose(self, held: HeldKey, binding: Binding) -> PrivateKeyMaterial:
+        """Never: the key is not in the clear outside the token."""
+        raise BadRequest(NOT_DISCLOSED)
 
     async def attest(self, held: HeldKey, binding: Binding) -> Attestation:
         """See Custodian, and attestation.py. Of working copies that are made and gone with this act."""

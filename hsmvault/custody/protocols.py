@@ -49,14 +49,18 @@ class Terms:
     exportable: it may be released, wrapped to a key of somebody who was attested (export()).
     secure: it wraps and unwraps data keys for attested environments and does nothing else: an ordinary handle refuses
     it, and one that is opened for it refuses every other key (open()). RSA and oct.
+    disclosable: a soft key whose private part may be given out, inside the secret of an exportable certificate
+    (disclose()).
     """
 
     exchange: bool = False
     exportable: bool = False
     secure: bool = False
+    disclosable: bool = False
 
 
 PLAIN = Terms()
+NOT_DISCLOSED = "The private part of the key cannot be given out."  # every custodian's refusal of disclose()
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +214,12 @@ class Custodian(Protocol):
         SHA-256 or SHA-384. Returns RSA-OAEP of a fresh AES-256 key, as long as recipient's modulus, followed by AES
         key wrap with padding (RFC 5649) of the private key: PrivateKeyInfo in DER, for oct the bytes of the key.
         Raises BadRequest when the key is not exportable, Unavailable, Throttled.
+        """
+        ...
+
+    async def disclose(self, held: HeldKey, binding: Binding) -> PrivateKeyMaterial:
+        """The private part of a key that was made with Terms(disclosable=True), in the clear. Whether it was is decided
+        by what is sealed, not by its row. Raises BadRequest when the key was not made for that, Unavailable, Throttled.
         """
         ...
 

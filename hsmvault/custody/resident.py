@@ -25,6 +25,7 @@ from hsmvault.custody.attestation import NOBODY, Attestor, Opened, Subject
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.loaded import LoadedKeys
 from hsmvault.custody.protocols import (
+    NOT_DISCLOSED,
     PLAIN,
     Attestation,
     Binding,
@@ -172,6 +173,10 @@ class ResidentCustodian:
             cache_name(held, binding, secure=secure),
             lambda work: self._load(work, held, binding, secure),
         )
+
+    async def disclose(self, held: HeldKey, binding: Binding) -> PrivateKeyMaterial:
+        """Never: the key cannot leave."""
+        raise BadRequest(NOT_DISCLOSED)
 
     async def attest(self, held: HeldKey, binding: Binding) -> Attestation:
         """See Custodian, and attestation.py. Of the token object itself."""

@@ -1,8 +1,8 @@
 """Soft custody: keys that are processed in software and lie sealed under the system key.
 
-The reference of a HeldKey is the sealed PKCS#8 (custody/sealing.py), bound to its row; its public part is compared with
-the private key when it is loaded, so that a row with another public key does not work either. Loaded keys stay in a
-worker for a bounded time and in a bounded number.
+The reference of a HeldKey is the sealed PKCS#8 (custody/sealing.py), for a disclosable key behind a mark that is sealed
+with it, bound to its row; its public part is compared with the private key when it is loaded, so that a row with
+another public key does not work either. Loaded keys stay in a worker for a bounded time and in a bounded number.
 
 Nothing that takes long runs on the event loop: RSA generation has a lane of its own, private-key operations share
 one. P-256 signatures are the exception: 16 to 37 µs, as much as the way through a lane costs (18 µs and the wait).
@@ -10,6 +10,7 @@ one. P-256 signatures are the exception: 16 to 37 µs, as much as the way throug
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -17,7 +18,16 @@ import msgspec
 from hsmvault.clock import Clock
 from hsmvault.custody.backup import backup_container, open_carried
 from hsmvault.custody.cache import BoundedCache, SingleFlight
-from hsmvault.custody.protocols import PLAIN, Attestation, Binding, CustodyClass, HeldKey, PrivateKeyMaterial, Terms
+from hsmvault.custody.protocols import (
+    NOT_DISCLOSED,
+    PLAIN,
+    Attestation,
+    Binding,
+    CustodyClass,
+    HeldKey,
+    PrivateKeyMaterial,
+    Terms,
+)
 from hsmvault.custody.public import check_digest, wrong_algorithm
 from hsmvault.custody.sealing import DEFAULT_LIMITS, CacheLimits, Sealer, damaged
 from hsmvault.custody.soft_key import SoftKey, check_generates
@@ -41,8 +51,8 @@ _PACKED_FORMAT = 2
 
 
 class _Packed(msgspec.Struct, frozen=True, array_like=True):
-    """sealed: the PKCS#8 under the data key of the world's backups. data_key: the row that opens it, itself sealed by
-    the system key.
+    """sealed: SoftKey.stored() under the data key of the world's backups. data_key: the row that opens it, which the
+    system key sealed.
     """
 
     format: int
@@ -88,10 +98,11 @@ class SoftCustodian:
         self._epoch = 0
 
     async def generate(self, spec: KeySpec, binding: Binding, terms: Terms = PLAIN) -> HeldKey:
-        _require_plain(terms)
+        _require_soft(terms)
         check_generates(spec)
         lane = self._generation if spec.family is Family.RSA else self._work
-        key = await self._step("generate", lambda: lane.submit(lambda _: SoftKey.generate(spec)))
+        made = partial(SoftKey.generate, is_disclosable=terms.disclosable)
+        key = await self._step("generate", lambda: lane.submit(lambda _: made(spec)))
         if not await self._step("prove", lambda: self._work.submit(lambda _: key.is_consistent())):
             raise Unavailable(
                 "The key could not be created.", detail=f"a new soft key failed its pairwise test: {spec}"
@@ -100,8 +111,8 @@ class SoftCustodian:
 
     async def admit(self, material: PrivateKeyMaterial, binding: Binding, terms: Terms = PLAIN) -> HeldKey:
         """Raises BadRequest too when the material is not a key of its spec and public part."""
-        _require_plain(terms)
-        key = await self._step("admit", lambda: self._work.submit(lambda _: _admitted(material)))
+        _require_soft(terms)
+        key = await self._step("admit", lambda: self._work.submit(lambda _: _admitted(material, terms)))
         return await self._hold(key, binding)
 
     async def admit_wrapped(
@@ -130,7 +141,7 @@ class SoftCustodian:
         """
         key = await self._step("open", self.open(held, binding).load)
         place = self._in_backup(binding)
-        sealed = await self._step("seal", lambda: self._sealer.seal(key.pkcs8(), place))
+        sealed = await self._step("seal", lambda: self._sealer.seal(key.stored(), place))
         return msgspec.msgpack.encode(_Packed(_PACKED_FORMAT, sealed, await self._sealer.row_of(sealed, place)))
 
     async def unpack(self, spec: KeySpec, public: bytes, packed: bytes, source: Binding, target: Binding) -> HeldKey:
@@ -138,14 +149,21 @@ class SoftCustodian:
         held = HeldKey(CustodyClass.SOFT, spec, public, sealed)
 
         async def load() -> SoftKey:
-            pkcs8 = await open_carried(self._sealer, sealed, place, data_key)
-            return await self._work.submit(lambda _: _opened(pkcs8, held, source))
+            stored = await open_carried(self._sealer, sealed, place, data_key)
+            return await self._work.submit(lambda _: _opened(stored, held, source))
 
         return await self._hold(await self._step("open", load), target)
 
     async def export(self, held: HeldKey, binding: Binding, recipient: bytes, oaep: Hash) -> bytes:
         """Never: no soft key is made exportable."""
         raise BadRequest(_EXPORTABLE)
+
+    async def disclose(self, held: HeldKey, binding: Binding) -> PrivateKeyMaterial:
+        """See Custodian."""
+        key = await self._step("open", self.open(held, binding).load)
+        if not key.is_disclosable:
+            raise BadRequest(NOT_DISCLOSED)
+        return PrivateKeyMaterial(key.public.spec, key.public.spki, key.pkcs8())
 
     async def attest(self, held: HeldKey, binding: Binding) -> Attestation:
         """Never: no token can say anything about it."""
@@ -188,7 +206,7 @@ class SoftCustodian:
         return given.sealed, self._in_backup(source), given.data_key
 
     async def _hold(self, key: SoftKey, binding: Binding) -> HeldKey:
-        sealed = await self._step("seal", lambda: self._sealer.seal(key.pkcs8(), binding))
+        sealed = await self._step("seal", lambda: self._sealer.seal(key.stored(), binding))
         return HeldKey(CustodyClass.SOFT, key.public.spec, key.public.spki, sealed)
 
     async def _step(self, name: str, action: Callable[[], Awaitable[Result]]) -> Result:
@@ -199,8 +217,8 @@ class SoftCustodian:
 
     async def _load(self, identity: bytes, held: HeldKey, binding: Binding, epoch: int) -> SoftKey:
         """epoch: when the load was asked for; what was destroyed or forgotten since is not kept."""
-        pkcs8 = await self._sealer.open(held.reference, binding)
-        key = await self._work.submit(lambda _: _opened(pkcs8, held, binding))
+        stored = await self._sealer.open(held.reference, binding)
+        key = await self._work.submit(lambda _: _opened(stored, held, binding))
         if epoch == self._epoch:
             self._loaded.put(identity, key)
         return key
@@ -256,7 +274,8 @@ _RSA_MODES = (EncryptionMode.RSA1_5, EncryptionMode.OAEP)
 _EXPORTABLE = "Exportable keys must be HSM-backed."
 
 
-def _require_plain(terms: Terms) -> None:
+def _require_soft(terms: Terms) -> None:
+    """Raises BadRequest when no soft key can have these terms."""
     if terms.exportable:
         raise BadRequest(_EXPORTABLE)
     if terms.exchange:
@@ -265,9 +284,9 @@ def _require_plain(terms: Terms) -> None:
         raise BadRequest("Keys for secure wrapping must be HSM-backed.")
 
 
-def _admitted(material: PrivateKeyMaterial) -> SoftKey:
+def _admitted(material: PrivateKeyMaterial, terms: Terms) -> SoftKey:
     try:
-        key = SoftKey.load(material.encoded)
+        key = SoftKey.load(material.encoded, is_disclosable=terms.disclosable)
     except ValueError as error:
         raise BadRequest("The private key cannot be read.") from error
     if key.public.spec != material.spec or key.public.spki != material.public or not key.is_consistent():
@@ -275,9 +294,9 @@ def _admitted(material: PrivateKeyMaterial) -> SoftKey:
     return key
 
 
-def _opened(pkcs8: bytes, held: HeldKey, binding: Binding) -> SoftKey:
+def _opened(stored: bytes, held: HeldKey, binding: Binding) -> SoftKey:
     try:
-        key = SoftKey.load(pkcs8)
+        key = SoftKey.from_stored(stored)
     except ValueError as error:
         raise damaged(binding, "what was sealed is not a private key") from error
     if key.public.spec != held.spec or key.public.spki != held.public:

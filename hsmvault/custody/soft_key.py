@@ -25,36 +25,42 @@ from hsmvault.model.algorithms import (
     SignaturePadding,
 )
 
+DISCLOSABLE = b"\x01"  # before the PKCS#8, whose first byte is 0x30: a SEQUENCE
 GENERATED_EXPONENTS = (3, 65537)  # all that the cryptography library makes
 
 _PROBE = b"hsmvault pairwise consistency"
 
 
 class SoftKey:
-    """A loaded private key; its repr shows nothing. May be used by one thread at a time."""
+    """A loaded private key; its repr shows nothing. May be used by one thread at a time.
 
-    __slots__ = ("_key", "_pkcs1", "public")
+    is_disclosable: its private part may be given out (Terms.disclosable).
+    """
 
-    def __init__(self, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> None:
+    __slots__ = ("_key", "_pkcs1", "is_disclosable", "public")
+
+    def __init__(self, key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, *, is_disclosable: bool = False) -> None:
         """Raises BadRequest for a curve that is not ours."""
         self._key = key
         self._pkcs1: Pkcs1Decryptor | None = None
+        self.is_disclosable = is_disclosable
         self.public = PublicKey.of(key.public_key())
 
     def __repr__(self) -> str:
         return f"SoftKey({self.public.spec.family.value} {self.public.spec.size_bits})"
 
     @staticmethod
-    def generate(spec: KeySpec) -> "SoftKey":
+    def generate(spec: KeySpec, *, is_disclosable: bool = False) -> "SoftKey":
         """RSA takes 50 ms to seconds. Raises BadRequest for what is not made in software."""
         check_generates(spec)
         if spec.family is Family.RSA:
-            return SoftKey(rsa.generate_private_key(spec.public_exponent, spec.size_bits))
+            rsa_key = rsa.generate_private_key(spec.public_exponent, spec.size_bits)
+            return SoftKey(rsa_key, is_disclosable=is_disclosable)
         assert spec.curve is not None
-        return SoftKey(ec.generate_private_key(CURVES[spec.curve]))
+        return SoftKey(ec.generate_private_key(CURVES[spec.curve]), is_disclosable=is_disclosable)
 
     @staticmethod
-    def load(pkcs8: bytes) -> "SoftKey":
+    def load(pkcs8: bytes, *, is_disclosable: bool = False) -> "SoftKey":
         """pkcs8: PrivateKeyInfo in DER that was checked for consistency when it came in (custody/admission.py) or was
         made here, and whose seal proved that it still is that one. Checking an RSA key costs 40 to 270 ms in
         which no other thread runs, and would find nothing new. Raises ValueError when it is not RSA or EC.
@@ -65,7 +71,19 @@ class SoftKey:
             raise ValueError("not a private key of ours") from error
         if not isinstance(key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey):
             raise ValueError("not a private key of ours")
-        return SoftKey(key)
+        return SoftKey(key, is_disclosable=is_disclosable)
+
+    @staticmethod
+    def from_stored(stored: bytes) -> "SoftKey":
+        """The reverse of stored(). Raises ValueError as load() does."""
+        is_disclosable = stored[:1] == DISCLOSABLE
+        return SoftKey.load(stored[1:] if is_disclosable else stored, is_disclosable=is_disclosable)
+
+    def stored(self) -> bytes:
+        """What is to be sealed of the key: PKCS#8, behind a mark when it is disclosable. The mark lies inside the seal,
+        so that who can write the database cannot make a key disclosable.
+        """
+        return DISCLOSABLE + self.pkcs8() if self.is_disclosable else self.pkcs8()
 
     def pkcs8(self) -> bytes:
         """PrivateKeyInfo in DER, in the clear: seal it at once."""

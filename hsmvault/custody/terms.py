@@ -1,6 +1,6 @@
 """The terms of hard keys: which combinations are served, and how a key is proved that is to serve on them."""
 
-from hsmvault.custody.protocols import Terms
+from hsmvault.custody.protocols import NOT_DISCLOSED, Terms
 from hsmvault.errors import BadRequest
 from hsmvault.hsm.exchange import prove_exchange
 from hsmvault.hsm.pairwise import prove
@@ -13,6 +13,8 @@ SECURE_ONLY = "The key wraps and unwraps data keys for attested environments and
 
 def check_terms(family: Family, terms: Terms) -> None:
     """Raises BadRequest when no hard key can have these terms."""
+    if terms.disclosable:
+        raise BadRequest(NOT_DISCLOSED)
     if terms.exchange and family is not Family.RSA:
         raise BadRequest("A key exchange key must be an RSA key.")
     if terms.exchange and terms.exportable:

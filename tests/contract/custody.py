@@ -369,6 +369,29 @@ class CustodyContract:
             await rig.custodian.export(held, binding, recipient.public, Hash.SHA256)
         with pytest.raises(BadRequest):
             await rig.custodian.admit_wrapped(held, binding, Family.EC, Curve.P256, bytes(512), row())
+        with pytest.raises(BadRequest, match="cannot be given out"):
+            await rig.custodian.disclose(held, binding)
+
+    async def test_a_disclosable_key_is_never_hard_and_gives_out_its_private_part(self, rig: Rig) -> None:
+        _, material = callers_key(P256)
+        binding, terms = row("disclosable"), Terms(disclosable=True)
+        if rig.custodian.custody.is_hardware:
+            for refused in (
+                rig.custodian.generate(P256, binding, terms),
+                rig.custodian.generate(RSA_2048, binding, terms),
+                rig.custodian.admit(material, binding, terms),
+            ):
+                with pytest.raises(BadRequest, match="cannot be given out"):
+                    await refused
+            return
+        held = await rig.custodian.admit(material, binding, terms)
+        await rig.forget()
+        disclosed = await rig.custodian.disclose(held, binding)
+        assert (disclosed.spec, disclosed.public, disclosed.encoded) == (P256, material.public, material.encoded)
+        assert is_good(held, ES256, DIGEST, await rig.custodian.open(held, binding).sign(ES256, DIGEST))
+        with pytest.raises(Unavailable):
+            await rig.custodian.disclose(held, row("another"))
+        await rig.custodian.destroy(held, binding)
 
     async def test_terms_that_no_key_can_have_are_refused(self, rig: Rig) -> None:
         for spec, terms in (

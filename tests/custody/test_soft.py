@@ -25,6 +25,7 @@ from tests.custody.doubles import MemoryDataKeyStore, SoftwareSystemKey
 
 P256, P384 = KeySpec.ec(Curve.P256), KeySpec.ec(Curve.P384)
 ES256, ES384, RS256 = (SIGNATURE_ALGORITHMS[name] for name in ("ES256", "ES384", "RS256"))
+DISCLOSABLE = Terms(disclosable=True)
 DIGEST = hashlib.sha256(b"a message").digest()
 
 
@@ -144,7 +145,7 @@ async def test_many_first_uses_at_once_load_a_key_once(rig: Rig, monkeypatch: py
     binding, loads = row(), []
     held = await rig.custodian.generate(P384, binding)
     load = SoftKey.load
-    monkeypatch.setattr(SoftKey, "load", staticmethod(lambda pkcs8: loads.append(1) or load(pkcs8)))
+    monkeypatch.setattr(SoftKey, "load", staticmethod(lambda pkcs8, **mark: loads.append(1) or load(pkcs8, **mark)))
     await asyncio.gather(*(rig.custodian.open(held, binding).sign(ES384, bytes(48)) for _ in range(10)))
     assert len(loads) == 1
 
@@ -345,11 +346,69 @@ async def test_a_key_that_was_packed_in_the_first_format_still_unpacks(rig: Rig)
         await rig.custodian.unpack(held.spec, held.public, packed, target, target)
 
 
+async def test_a_key_is_disclosed_when_it_was_made_for_that_and_not_otherwise(rig: Rig) -> None:
+    for spec in (P256, KeySpec.rsa(2048)):
+        binding = row()
+        held = await rig.custodian.generate(spec, binding, DISCLOSABLE)
+        rig.custodian.forget()
+        disclosed = await rig.custodian.disclose(held, binding)
+        assert SoftKey.load(disclosed.encoded).public.spki == disclosed.public == held.public
+        assert disclosed.encoded not in held.reference
+    binding = row()
+    for held in (await rig.custodian.generate(P256, binding), await rig.custodian.admit(material(), binding)):
+        for _ in range(2):  # cold and warm
+            with pytest.raises(BadRequest, match="cannot be given out"):
+                await rig.custodian.disclose(held, binding)
+
+
+async def test_who_can_write_the_database_does_not_make_a_key_disclosable(rig: Rig) -> None:
+    """The mark is sealed with the key: a row of another key, or with other bytes before the value, does not open."""
+    plain_row, marked_row = row(), row()
+    plain = await rig.custodian.generate(P256, plain_row)
+    marked = await rig.custodian.generate(P256, marked_row, DISCLOSABLE)
+    for held, binding in (
+        (replace(plain, reference=marked.reference), plain_row),
+        (replace(marked, reference=plain.reference), marked_row),
+        (plain, marked_row),
+        (replace(plain, reference=b"\x01" + plain.reference), plain_row),
+        (replace(marked, public=plain.public), marked_row),
+    ):
+        with pytest.raises(Unavailable):
+            await rig.custodian.disclose(held, binding)
+
+
+async def test_the_mark_of_a_disclosable_key_travels_with_its_backup_and_no_other_does(rig: Rig) -> None:
+    for terms in (DISCLOSABLE, Terms()):
+        source, target = row(), replace(row(), container_id="c-2")
+        held = await rig.custodian.generate(P256, source, terms)
+        packed = await rig.custodian.pack(held, source)
+        rig.custodian.forget()
+        rig.sealer.forget()
+        bound = await rig.custodian.unpack(held.spec, held.public, packed, source, target)
+        if terms.disclosable:
+            assert (await rig.custodian.disclose(bound, target)).public == held.public
+        else:
+            with pytest.raises(BadRequest):
+                await rig.custodian.disclose(bound, target)
+
+
+async def test_material_that_brings_its_own_mark_is_refused(rig: Rig) -> None:
+    given = material()
+    for terms in (Terms(), DISCLOSABLE):
+        with pytest.raises(BadRequest):
+            await rig.custodian.admit(replace(given, encoded=b"\x01" + given.encoded), row(), terms)
+
+
 async def test_what_the_hsm_alone_can_do_is_refused(rig: Rig) -> None:
     binding = row()
     held = await rig.custodian.generate(P256, binding)
     rig.steps.clear()
-    for terms in (Terms(exportable=True), Terms(exchange=True), Terms(secure=True)):
+    for terms in (
+        Terms(exportable=True),
+        Terms(exchange=True),
+        Terms(secure=True),
+        Terms(exportable=True, disclosable=True),
+    ):
         with pytest.raises(BadRequest, match="must be HSM-backed"):
             await rig.custodian.generate(P256, row(), terms)
         with pytest.raises(BadRequest, match="must be HSM-backed"):

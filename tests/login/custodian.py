@@ -103,6 +103,9 @@ class MemoryCustodian:
     async def export(self, held: HeldKey, binding: Binding, recipient: bytes, oaep: Hash) -> bytes:
         raise NotImplementedError
 
+    async def disclose(self, held: HeldKey, binding: Binding) -> PrivateKeyMaterial:
+        raise NotImplementedError
+
     async def attest(self, held: HeldKey, binding: Binding) -> Attestation:
         raise NotImplementedError
 

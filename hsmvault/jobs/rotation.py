@@ -4,7 +4,7 @@ from typing import Final
 
 from hsmvault.errors import BadRequest
 from hsmvault.jobs.runner import Turn
-from hsmvault.jobs.scheduled import PAGE, correct, due_key, failure_of, path_of
+from hsmvault.jobs.scheduled import KEYS, PAGE, correct, due_object, failure_of, path_of
 from hsmvault.model.keys import KeyVersion
 from hsmvault.model.operations import Kind
 from hsmvault.pipeline.records import WorkRecords
@@ -43,23 +43,23 @@ class RotateKeys:
 
     async def _rotate(self, one: Due, now: int) -> None:
         async with self._database.read() as tx:
-            found = await due_key(tx, one)
+            found = await due_object(tx, KEYS, one)
         if found is not None and found[2] is not None and found[2] <= now:
             container, latest, _ = found
 
             async def record(row: KeyVersion) -> None:
-                await self._records.done(container, OPERATION, path_of(row))
+                await self._records.done(container, OPERATION, path_of(Kind.KEYS, row))
 
             try:
                 if await self._rotation.rotate_if_due(container, one.folded, now, record) is not None:
                     return
             except Exception as error:
                 refusal = failure_of(error, f"key {latest.name} of {container.name} was not rotated")
-                await self._records.failed(container, OPERATION, path_of(latest), refusal)
+                await self._records.failed(container, OPERATION, path_of(Kind.KEYS, latest), refusal)
                 wait = _REFUSED_SECONDS if isinstance(error, BadRequest) else _RETRY_SECONDS
                 async with self._database.write() as tx:
                     await schedule.postpone(tx, one, now + wait)
                 return
         async with self._database.write() as tx:
-            found = await due_key(tx, one)
+            found = await due_object(tx, KEYS, one)
             await correct(tx, one, None if found is None else found[2], at_least=now + _RETRY_SECONDS)

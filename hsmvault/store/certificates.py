@@ -3,6 +3,8 @@ too."""
 
 from typing import Final
 
+import sqlalchemy as sa
+
 from hsmvault.model.certificate_policies import CertificatePolicy
 from hsmvault.model.certificates import CertificateName, CertificateVersion
 from hsmvault.model.keys import NO_TAGS
@@ -10,7 +12,7 @@ from hsmvault.store import columns
 from hsmvault.store.database import Transaction
 from hsmvault.store.objects import NAME_FIELDS, ObjectStore, Rows, decode_name, encode_name
 from hsmvault.store.schema import certificate_names, certificate_versions
-from hsmvault.store.statements import Row, Value
+from hsmvault.store.statements import Row, Statement, Value, same
 
 
 def _encode_name(name: CertificateName) -> dict[str, Value]:
@@ -118,8 +120,22 @@ CERTIFICATES: Final = ObjectStore(
     )
 )
 _SET_POLICY = CERTIFICATES.setting("policy")
+_PENDING = Statement(
+    sa.select(certificate_versions.c.version)
+    .where(
+        same(certificate_versions.c.container_id, certificate_versions.c.folded),
+        certificate_versions.c.thumbprint.is_(None),
+    )
+    .order_by(certificate_versions.c.sequence)
+)
 
 
 async def set_policy(tx: Transaction, at_name: CertificateName, policy: CertificatePolicy) -> None:
     """For the next version. Raises Conflicted when the name is not active at the revision that was read."""
     await CERTIFICATES.set_columns(tx, _SET_POLICY, at_name, policy=columns.value_to_column(policy))
+
+
+async def pending_versions(tx: Transaction, container_id: str, name: str) -> list[str]:
+    """Of a name, deleted or not, oldest first: at most one, but for what somebody left behind."""
+    rows = await tx.rows(_PENDING, container_id=container_id, folded=name.lower())
+    return [version for (version,) in rows]

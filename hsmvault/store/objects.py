@@ -123,6 +123,9 @@ class ObjectStore(Generic[N, V]):
         self._latest_of_deleted = Statement(
             sa.select(*rows.name_columns, *rows.version_columns).select_from(latest).where(this_name, deleted)
         )
+        self._name_and_latest = Statement(
+            sa.select(*rows.name_columns, *rows.light_columns).select_from(latest).where(this_name)
+        )
         self._versions = Statement(
             sa.select(*rows.version_columns).select_from(every).where(this_name).order_by(versions.c.sequence)
         )
@@ -189,6 +192,11 @@ class ObjectStore(Generic[N, V]):
         """As version(), deleted or not."""
         row = await tx.row(self._any_version, container_id=container_id, folded=name.lower(), version=version)
         return None if row is None else self._rows.decode_version(row)
+
+    async def name_and_latest(self, tx: Transaction, container_id: str, name: str) -> tuple[N, V] | None:
+        """Active or deleted; of the latest version all but what is heavy."""
+        row = await tx.row(self._name_and_latest, container_id=container_id, folded=name.lower())
+        return None if row is None else self._both(row)
 
     async def deleted_version(self, tx: Transaction, container_id: str, name: str) -> tuple[N, V] | None:
         """A deleted name and its latest version; None when there is none, or the name is active."""

@@ -29,7 +29,10 @@ _PAGE = Statement(
     .order_by(table.c.id)
     .limit(sa.bindparam("limit"))
 )
-_DELETE_OLD = Statement(sa.delete(table).where(table.c.time < sa.bindparam("before")))
+_DELETE_OLD = Statement(
+    sa.delete(table).where(table.c.time < sa.bindparam("before"), table.c.id <= sa.bindparam("newest"))
+)
+_LARGEST: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,9 @@ class Event:
 
 
 async def insert(tx: Transaction, event: Event) -> None:
+    """Who delivers events is woken when this is committed, in whatever process (a change of the kind 'outbox')."""
     await tx.run(_INSERT, **{name: getattr(event, name) for name in _FIELDS})
+    tx.changed("outbox")
 
 
 async def page(tx: Transaction, after: int, limit: int) -> list[tuple[int, Event]]:
@@ -60,6 +65,6 @@ async def page(tx: Transaction, after: int, limit: int) -> list[tuple[int, Event
     return [(row[0], Event(*row[1:])) for row in await tx.rows(_PAGE, after=after, limit=limit)]
 
 
-async def delete_older(tx: Transaction, before: int) -> int:
-    """Drop events from before this time, delivered or not. Returns how many."""
-    return await tx.run(_DELETE_OLD, before=before)
+async def delete_older(tx: Transaction, before: int, newest: int = _LARGEST) -> int:
+    """Drop events from before this time whose number is at most `newest`. Returns how many."""
+    return await tx.run(_DELETE_OLD, before=before, newest=newest)

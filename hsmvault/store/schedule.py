@@ -60,9 +60,14 @@ _EXPIRING_KEYS = Statement(
 
 
 class What(Enum):
+    """The first is for keys alone, the last three for certificates."""
+
     ROTATE = "rotate"
     NEAR_EXPIRY = "near-expiry"
     EXPIRED = "expired"
+    RENEW = "renew"
+    EMAIL = "email"
+    RENEWED = "renewed"
 
 
 @dataclass(frozen=True, slots=True)

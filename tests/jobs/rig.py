@@ -18,7 +18,7 @@ from hsmvault.custody.sealing import Sealer
 from hsmvault.custody.soft import SoftCustodian
 from hsmvault.jobs.events import DropEvents
 from hsmvault.jobs.expiry import AnnounceExpiry
-from hsmvault.jobs.purge import PurgeKeys
+from hsmvault.jobs.purge import PurgeDeleted, purged_keys, purged_secrets
 from hsmvault.jobs.rotation import RotateKeys
 from hsmvault.jobs.runner import Runner
 from hsmvault.lanes import Lane
@@ -33,6 +33,8 @@ from hsmvault.resources.key_cache import KeyCache
 from hsmvault.resources.key_rotation import KeyRotation
 from hsmvault.resources.key_settings import KeySettings
 from hsmvault.resources.keys import Keys
+from hsmvault.resources.secret_cache import SecretCache
+from hsmvault.resources.secrets import Secrets
 from hsmvault.store import containers, outbox, worlds
 from hsmvault.store import keys as store
 from hsmvault.store.data_keys import DataKeys
@@ -65,11 +67,16 @@ class Node:
     clock: MovedClock
     database: Database
     keys: Keys
+    secrets: Secrets
     rotation: KeyRotation
     records: WorkRecords
     runner: Runner
     audit: AuditLog
     audit_path: Path
+    custodians: Custodians
+    sealer: Sealer
+    intents: Intents
+    work: Lane[None]
     counted: list[tuple[str, str]] = field(default_factory=list)
 
     async def create(self, name: str = "key", *, container: Container = VAULT, **settings: Any) -> KeyVersion:
@@ -142,6 +149,7 @@ async def installation(folder: Path) -> AsyncIterator[Opener]:
         custodians = Custodians(SoftCustodian(sealer, clock, work=lanes[0], generation=lanes[1]), {})
         cache, intents = KeyCache(database, custodians), Intents(database, name, clock)
         keys = Keys(database, custodians, cache, lanes[2], clock, identifiers, intents)
+        secrets = Secrets(database, SecretCache(database), {VAULT.world_id: sealer}, clock, identifiers)
         rotation = KeyRotation(database, keys, clock)
         records = WorkRecords(audit, clock, identifiers, lambda one: f"https://{one.name}", status_of)
         counted: list[tuple[str, str]] = []
@@ -150,7 +158,7 @@ async def installation(folder: Path) -> AsyncIterator[Opener]:
             [
                 RotateKeys(database, rotation, records),
                 AnnounceExpiry(database, records, clock, identifiers),
-                PurgeKeys(database, keys, records),
+                PurgeDeleted(database, records, [purged_keys(keys), purged_secrets(secrets)]),
                 DropEvents(database),
             ],
             clock,
@@ -158,7 +166,24 @@ async def installation(folder: Path) -> AsyncIterator[Opener]:
             count=lambda job, outcome: counted.append((job, outcome)),
         )
         path = folder / "audit" / f"audit-{name}-000001.jsonl"
-        nodes.append(Node(clock, database, keys, rotation, records, runner, audit, path, counted))
+        nodes.append(
+            Node(
+                clock,
+                database,
+                keys,
+                secrets,
+                rotation,
+                records,
+                runner,
+                audit,
+                path,
+                custodians,
+                sealer,
+                intents,
+                lanes[2],
+                counted,
+            )
+        )
         return nodes[-1]
 
     try:

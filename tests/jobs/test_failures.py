@@ -199,7 +199,7 @@ async def test_a_hint_that_is_wrong_does_nothing_and_goes(node: Node) -> None:
     await node.runner.tick()
     now = int(node.clock.now())
     async with node.database.write() as tx:
-        everything = dict.fromkeys(schedule.What, now)
+        everything = dict.fromkeys((schedule.What.ROTATE, schedule.What.NEAR_EXPIRY, schedule.What.EXPIRED), now)
         await schedule.replace(tx, VAULT.id, "keys", "key", everything)
         await schedule.replace(tx, VAULT.id, "keys", "no-such-key", everything)
         await schedule.replace(tx, "no-such-container", "keys", "key", everything)

@@ -53,6 +53,8 @@ class KeyBackups:
             rows = await store.versions(tx, container.id, name.lower())
         if at_name is None or at_name.is_deleted:
             raise refusals.not_found(Kind.KEYS, name)
+        if rows[-1].managed:
+            raise refusals.managed(Kind.KEYS, "backup")
         if len(rows) > _MOST_VERSIONS:
             raise BadRequest(f"A key with more than {_MOST_VERSIONS} versions cannot be backed up.")
         body = bodies.encode(at_name, [await self._pack(container, row) for row in rows])

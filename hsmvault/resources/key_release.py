@@ -142,7 +142,7 @@ def check_accepted(row: KeyVersion, assertion: EnvironmentAssertion) -> None:
 
 def _check_releasable(row: KeyVersion) -> None:
     check_enabled(row, "release")
-    if not row.exportable:
+    if not row.exportable or row.managed:  # a certificate's key leaves as its secret, or not at all
         raise Forbidden("Operation release is not permitted on this key.", inner="KeyOperationForbidden")
 
 

@@ -44,6 +44,8 @@ class KeyRotation:
         try:
             async with self._database.write() as tx:
                 at_name, latest = await _found(tx, container, name)
+                if latest.managed:
+                    raise refusals.managed(Kind.KEYS, "setrotationpolicy")
                 old = at_name.rotation_policy
                 created = now if old is None else old.created
                 new = None if is_empty(policy) else replace(policy, created=created, updated=now)
@@ -62,6 +64,8 @@ class KeyRotation:
         """
         async with self._database.read() as tx:
             at_name, like = await _found(tx, container, name)
+        if like.managed:
+            raise refusals.managed(Kind.KEYS, "rotate")
         _check_policy_there(container, at_name)
 
         async def decide(tx: Transaction, _: KeyName | None, now: int) -> KeySettings:

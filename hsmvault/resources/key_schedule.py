@@ -1,11 +1,4 @@
-"""What is to happen to a key by itself: kept in step with the key, in the transaction of each change.
-
-The rows of the schedule tell the jobs where to look; what happens is decided on the key's own rows (due_of). A row goes
-when its work is done, and comes back only when its time changes: near expiry and expiry are told once for each.
-Times are those of the key's latest version; older versions have had theirs.
-"""
-
-from collections.abc import Mapping
+"""What is to happen to a key by itself: rotation, and the events before and at its end (object_schedule.py)."""
 
 from hsmvault.clock import Identifiers
 from hsmvault.model import rotation
@@ -13,13 +6,11 @@ from hsmvault.model.containers import Container
 from hsmvault.model.keys import KeyVersion
 from hsmvault.model.operations import Kind
 from hsmvault.model.rotation import RotationPolicy
-from hsmvault.store import outbox, schedule
+from hsmvault.resources import object_schedule
 from hsmvault.store.database import Transaction
-from hsmvault.store.outbox import Event
 from hsmvault.store.schedule import What
 
-NEW_VERSION = "KeyNewVersionCreated"
-EVENTS: Mapping[What, str] = {What.NEAR_EXPIRY: "KeyNearExpiry", What.EXPIRED: "KeyExpired"}
+NEW_VERSION = object_schedule.new_version(Kind.KEYS)
 
 
 def due_of(container: Container, policy: RotationPolicy | None, latest: KeyVersion) -> dict[What, int]:
@@ -42,14 +33,10 @@ async def begin(
 ) -> None:
     """For a new latest version, and for a key that is there again after it was deleted or restored.
 
-    is_new: the name was free. told_until: what was to be told up to this time has been told, or is no news. Seconds
-    since 1970 UTC.
+    is_new: the name was free. told_until: see object_schedule.begin.
     """
     due = due_of(container, policy, latest)
-    if told_until is not None:
-        due = {what: time for what, time in due.items() if what is What.ROTATE or time > told_until}
-    if due or not is_new:  # most keys have nothing before them
-        await schedule.replace(tx, container.id, Kind.KEYS.value, latest.name.lower(), due)
+    await object_schedule.begin(tx, container, Kind.KEYS, latest.name, due, is_new=is_new, told_until=told_until)
 
 
 async def follow(
@@ -58,38 +45,18 @@ async def follow(
     before: tuple[RotationPolicy | None, KeyVersion],
     after: tuple[RotationPolicy | None, KeyVersion],
 ) -> None:
-    """For a change of the policy or of the latest version: what keeps its time stays as it is, done or not."""
+    """For a change of the policy or of the latest version."""
     old, new = due_of(container, *before), due_of(container, *after)
-    if old == new:
-        return
-    name = after[1].name.lower()
-    waiting = await schedule.of_object(tx, container.id, Kind.KEYS.value, name)
-    due = {what: time for what, time in new.items() if what in waiting or old.get(what) != time}
-    await schedule.replace(tx, container.id, Kind.KEYS.value, name, due)
+    await object_schedule.follow(tx, container, Kind.KEYS, after[1].name, old, new)
 
 
 async def cancel(tx: Transaction, container: Container, name: str) -> None:
-    """For a key that is deleted: nothing happens to it but its purge."""
-    await schedule.replace(tx, container.id, Kind.KEYS.value, name.lower(), {})
+    """For a key that is deleted."""
+    await object_schedule.cancel(tx, container, Kind.KEYS, name)
 
 
 async def announce(
     tx: Transaction, container: Container, event: str, row: KeyVersion, identifiers: Identifiers, now: int
 ) -> None:
-    """Put an event into the outbox, where the container has any. event: its type. now: seconds since 1970 UTC."""
-    if not container.has_events:
-        return
-    await outbox.insert(
-        tx,
-        Event(
-            event_id=identifiers.guid(),
-            type=event,
-            time=now,
-            container_id=container.id,
-            object_type="Key",
-            name=row.name,
-            version=row.version,
-            not_before=row.not_before,
-            expires=row.expires,
-        ),
-    )
+    """event: its type. now: seconds since 1970 UTC."""
+    await object_schedule.announce(tx, container, Kind.KEYS, event, row, identifiers, now)

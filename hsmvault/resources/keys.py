@@ -166,6 +166,7 @@ class Keys:
                 row = await store.version(tx, container.id, name.lower(), version)
             if row is None:
                 raise refusals.not_found(Kind.KEYS, name, version)
+            _check_own_life(row, "update")
             await check_bound(self._custodians, container, row)  # one that was changed has lost its say on changes
             changed_by(row, settings, int(self._clock.now()))
             version, checked = row.version, row.release_policy
@@ -175,6 +176,7 @@ class Keys:
             row = await store.version(tx, container.id, name.lower(), version)
             if at_name is None or row is None:
                 raise refusals.not_found(Kind.KEYS, name, version)
+            _check_own_life(row, "update")
             if settings.release_policy is not None and not is_same(row.release_policy, checked):
                 raise refusals.changed_meanwhile(Kind.KEYS, name)
             changed = changed_by(row, settings, int(self._clock.now()))
@@ -192,6 +194,7 @@ class Keys:
             row = await store.version(tx, container.id, name.lower(), None)
             if at_name is None or row is None:
                 raise refusals.not_found(Kind.KEYS, name)
+            _check_own_life(row, "delete")
             purge_at = await retention.purge_at(tx, container.retention, now)
             await store.mark_deleted(tx, at_name, now, purge_at)
             await key_schedule.cancel(tx, container, name)
@@ -211,6 +214,7 @@ class Keys:
         """All versions come back as they were, ids unchanged. Returns the latest. Raises NotFound."""
         async with self._database.write() as tx:
             at_name, deleted = await self._deleted(tx, container, name)
+            _check_own_life(deleted.row, "recover")
             await store.mark_recovered(tx, at_name)
             await key_schedule.begin(tx, container, at_name.rotation_policy, deleted.row, told_until=deleted.deleted_at)
         return deleted.row
@@ -222,7 +226,8 @@ class Keys:
         is made good by the next start.
         """
         async with self._database.write() as tx:
-            at_name, _ = await self._deleted(tx, container, name)
+            at_name, deleted = await self._deleted(tx, container, name)
+            _check_own_life(deleted.row, "purge")
             if container.retention.purge_protection:
                 raise refusals.purge_protected(container)
             versions = await self._purge(tx, at_name)
@@ -230,10 +235,10 @@ class Keys:
 
     async def purge_when_due(self, container: Container, name: str, now: int, record: Record) -> bool:
         """Purge a key whose retention has ended by `now`, whatever protects it until then. False when it is gone or
-        was recovered meanwhile."""
+        was recovered meanwhile, and for that of a certificate."""
         async with self._database.write() as tx:
             found = await store.deleted_version(tx, container.id, name.lower())
-            if found is None or found[0].purge_at is None or found[0].purge_at > now:
+            if found is None or found[0].purge_at is None or found[0].purge_at > now or found[1].managed:
                 return False
             versions = await self._purge(tx, found[0])
             await record(found[1])
@@ -262,7 +267,14 @@ class Keys:
         """Before the expensive part; the transaction looks again."""
         async with self._database.read() as tx:
             at_name = await store.name(tx, container.id, name.lower())
-        _check_takes_version(container, at_name)
+            _check_takes_version(container, at_name)
+            await self._check_latest(tx, at_name)
+
+    async def _check_latest(self, tx: Transaction, at_name: KeyName | None) -> None:
+        """Raises Forbidden for the name of a certificate's key."""
+        latest = None if at_name is None else await store.version(tx, at_name.container_id, at_name.folded, None)
+        if latest is not None:
+            _check_own_life(latest, "create")
 
     async def _commit_new(
         self,
@@ -284,6 +296,7 @@ class Keys:
             async with self._database.write() as tx:
                 at_name = await store.name(tx, container.id, name.lower())
                 _check_takes_version(container, at_name)
+                await self._check_latest(tx, at_name)
                 if not isinstance(settings, KeySettings):
                     settings = await settings(tx, at_name, now)
                 row = KeyVersion(
@@ -361,6 +374,12 @@ def _check_takes_version(container: Container, at_name: KeyName | None) -> None:
     if at_name.is_deleted:
         raise refusals.name_is_deleted(Kind.KEYS, at_name.name)
     refusals.check_version_count(container, at_name.next_sequence)
+
+
+def _check_own_life(row: KeyVersion, operation: str) -> None:
+    """Raises Forbidden for the key of a certificate, which lives as that does. operation: the word of the refusal."""
+    if row.managed:
+        raise refusals.managed(Kind.KEYS, operation)
 
 
 def _refuse_exchange(settings: KeySettings) -> None:

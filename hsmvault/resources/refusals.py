@@ -39,6 +39,14 @@ def changed_meanwhile(kind: Kind, name: str) -> Conflict:
     return Conflict(f"{_WORDS[kind]} {name} was changed by another request at the same time. Please try again.")
 
 
+def managed(kind: Kind, operation: str) -> Forbidden:
+    """For the key and the secret of a certificate, which live as it does. operation: the word of the refusal."""
+    return Forbidden(
+        f'Operation "{operation}" is not allowed as this object\'s lifetime is managed by Key Vault.',
+        inner=f"{_WORDS[kind]}ManagedByKeyVault",
+    )
+
+
 def purge_protected(container: Container) -> Forbidden:
     return Forbidden(
         'Operation "purge" is not allowed because purge protection is enabled for this vault. Key Vault service will '
@@ -82,3 +90,21 @@ def invalid_property(name: str) -> BadRequest:
 
 def invalid_name(name: str) -> BadRequest:
     return BadRequest(f"The request URI contains an invalid name: {name}")
+
+
+def name_is_taken(kind: Kind, name: str) -> Conflict:
+    """A certificate takes the name of a key and of a secret, too. kind: of the one that has it."""
+    word = _WORDS[kind].lower()
+    return Conflict(f"The name {name} is in use by a {word}; a certificate needs a name that no key and no secret has.")
+
+
+def operation_in_progress() -> Conflict:
+    return Conflict(
+        "A new key vault certificate can not be created or imported while a pending key vault certificate's status is "
+        "inProgress.",
+        code="Forbidden",
+    )
+
+
+def pending_not_found(name: str) -> NotFound:
+    return NotFound(f"Pending certificate not found: {name}", code="PendingCertificateNotFound")

@@ -1,9 +1,10 @@
 """Keys of a vault in a real token and a real database, without the wire."""
 
-import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from hsmvault.clock import MovedClock, RandomIdentifiers
@@ -76,12 +77,20 @@ class Stage:
         )
 
 
+@cache
+def _empty_database() -> bytes:
+    """With its schema, which takes 40 ms to make."""
+    with tempfile.TemporaryDirectory() as folder:
+        migrate(f"sqlite:///{folder}/hsmvault.db")
+        return Path(folder, "hsmvault.db").read_bytes()
+
+
 @asynccontextmanager
 async def stage(token: SoftToken, path: Path, default: CustodyClass = CustodyClass.WRAPPED) -> AsyncIterator[Stage]:
     """path: where the database is made. default: the class of new hard keys."""
     clock, identifiers = MovedClock(), RandomIdentifiers()
     url = f"sqlite:///{path}"
-    await asyncio.to_thread(migrate, url)
+    path.write_bytes(_empty_database())
     lanes: list[Lane[None]] = [Lane(name, None, limit=100) for name in ("soft", "generation", "checks")]
     async with token.world() as world:
         await offer_export(world)

@@ -1,17 +1,27 @@
 """The background jobs of an installation, put together (see jobs/runner.py)."""
 
+from collections.abc import Callable
+
+from hsmvault.app.certificates import CertificateParts
+from hsmvault.app.sending import sending_jobs, wake_by_changes
 from hsmvault.audit.log import AuditLog
 from hsmvault.clock import Clock, Identifiers
+from hsmvault.config import Settings
 from hsmvault.config.names import Names
 from hsmvault.jobs.events import DropEvents
 from hsmvault.jobs.expiry import AnnounceExpiry
-from hsmvault.jobs.purge import PurgeKeys
+from hsmvault.jobs.issuance import AdvanceIssuance
+from hsmvault.jobs.purge import PurgeDeleted, purged_certificates, purged_keys, purged_secrets
+from hsmvault.jobs.renewal import RenewCertificates
 from hsmvault.jobs.rotation import RotateKeys
 from hsmvault.jobs.runner import OUTCOMES, Job, Runner
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.pipeline.records import WorkRecords
+from hsmvault.resources.certificate_mails import CertificateMails
 from hsmvault.resources.key_rotation import KeyRotation
 from hsmvault.resources.keys import Keys
+from hsmvault.resources.secrets import Secrets
+from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.database import Database
 from hsmvault.telemetry.metrics import Metrics
 from hsmvault.wire.failures import status_of
@@ -20,29 +30,53 @@ from hsmvault.wire.failures import status_of
 def runner_of(
     database: Database,
     keys: Keys,
-    audit: AuditLog,
+    secrets: Secrets,
+    certificates: CertificateParts,
+    records: WorkRecords,
     clock: Clock,
     identifiers: Identifiers,
-    names: Names,
+    settings: Settings,
     metrics: Metrics,
+    feed: ChangeFeed,
 ) -> Runner:
-    """Every node has one; the lease lets one of them work at a time."""
+    """Every node has one; the lease lets one of them work at a time. Raises ConfigurationError."""
+
+    def count(job: str, outcome: str) -> None:
+        metrics.jobs.child(job, outcome).value += 1
+
+    mails = CertificateMails(enabled=settings.mail_enabled)
+    jobs: list[Job] = [
+        RotateKeys(database, KeyRotation(database, keys, clock), records),
+        AnnounceExpiry(database, records, clock, identifiers),
+        RenewCertificates(database, certificates.creation, certificates.issuance, mails, records),
+        PurgeDeleted(
+            database,
+            records,
+            [purged_certificates(certificates.certificates), purged_keys(keys), purged_secrets(secrets)],
+        ),
+        DropEvents(database, [subscription.name for subscription in settings.events]),
+    ]
+    sending = sending_jobs(settings, database, origin_by(settings.names), metrics)
+    issuance = AdvanceIssuance(database, certificates.issuance, clock)
+    for job in [*jobs, issuance, *sending]:
+        for outcome in OUTCOMES:
+            metrics.jobs.child(job.name, outcome)  # shown from the start
+    runner = Runner(database, jobs, clock, f"jobs-{identifiers.guid()}", apart=[issuance, *sending], count=count)
+    wake_by_changes(feed, runner, sending)
+    feed.subscribe("certificate-operation", lambda _, __: runner.wake(issuance.name))
+    return runner
+
+
+def origin_by(names: Names) -> Callable[[Container], str]:
+    """`https://host:port` of a container."""
 
     def origin_of(container: Container) -> str:
         is_vault = container.kind is ContainerKind.VAULT
         return names.vault_url(container.name) if is_vault else names.pool_url(container.name)
 
-    def count(job: str, outcome: str) -> None:
-        metrics.jobs.child(job, outcome).value += 1
+    return origin_of
 
-    records = WorkRecords(audit, clock, identifiers, origin_of, status_of)
-    jobs: list[Job] = [
-        RotateKeys(database, KeyRotation(database, keys, clock), records),
-        AnnounceExpiry(database, records, clock, identifiers),
-        PurgeKeys(database, keys, records),
-        DropEvents(database),
-    ]
-    for job in jobs:
-        for outcome in OUTCOMES:
-            metrics.jobs.child(job.name, outcome)  # shown from the start
-    return Runner(database, jobs, clock, f"jobs-{identifiers.guid()}", count=count)
+
+def work_records(audit: AuditLog, clock: Clock, identifiers: Identifiers, names: Names) -> WorkRecords:
+    """Of what nobody called for."""
+    return WorkRecords(audit, clock, identifiers, origin_by(names), status_of)

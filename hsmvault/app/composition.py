@@ -4,19 +4,22 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hsmvault.app.background import runner_of
+from hsmvault.app.authorities import rules_of
+from hsmvault.app.background import runner_of, work_records
+from hsmvault.app.certificates import configured_certificates
 from hsmvault.app.first_start import DEFAULT_TENANT, LOCAL_IDENTITIES
 from hsmvault.app.observation import Observation, RecordLogin, show_audit, show_cache, show_queues
 from hsmvault.app.reconciliation import node_id
 from hsmvault.app.releases import make_releases
 from hsmvault.app.reloading import Reload
+from hsmvault.app.secrets import make_secrets, secret_handlers
 from hsmvault.app.served_worlds import ServedWorlds, WorldParts, start_worlds
 from hsmvault.app.trust import EmbeddedKeys, configured_issuer, embedded_issuers
 from hsmvault.app.worlds import WORLD_NAME, known_worlds, module_of
 from hsmvault.audit.log import AuditLog, Durability
 from hsmvault.clock import Clock, Identifiers, RandomIdentifiers, SystemClock
 from hsmvault.config import Settings, WorkerSettings
-from hsmvault.custody.custodians import Custodians
+from hsmvault.custody.custodians import Custodians, WorldCustody
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.protocols import Custodian
 from hsmvault.custody.sealing import CacheLimits
@@ -38,6 +41,8 @@ from hsmvault.pipeline.authorization import Authorization
 from hsmvault.pipeline.caches import AssignmentCache, ContainerCache, DirectoryCache
 from hsmvault.pipeline.issuers import Issuers
 from hsmvault.pipeline.run import Pipeline
+from hsmvault.resources.authorities import Authorities
+from hsmvault.resources.certificate_issuance import Issuance
 from hsmvault.resources.key_attestation import KeyAttestations
 from hsmvault.resources.key_backups import KeyBackups
 from hsmvault.resources.key_cache import KeyCache
@@ -45,7 +50,7 @@ from hsmvault.resources.key_operations import KeyOperations
 from hsmvault.resources.key_rotation import KeyRotation
 from hsmvault.resources.key_secure_wrap import Random
 from hsmvault.resources.keys import Keys
-from hsmvault.store import meta
+from hsmvault.store import acme_challenges, meta
 from hsmvault.store.board import ChangeBoard
 from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.database import Database
@@ -64,6 +69,7 @@ from hsmvault.wire.key_uses import KeyUses
 from hsmvault.wire.keys import KeyHandlers
 from hsmvault.wire.not_built import ManagementPlane
 from hsmvault.wire.paging import SkipTokens
+from hsmvault.wire.pki import PkiEndpoints
 from hsmvault.wire.versions import ApiVersions
 
 LOG = logging.getLogger("hsmvault.worker")
@@ -88,6 +94,9 @@ class Worker:
     rotation: Rotation | None
     reload: Reload
     jobs: Runner
+    issuance: Issuance
+    authorities: Authorities | None = None
+    pki: PkiEndpoints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,17 +159,36 @@ async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: 
         world_id=served.default.id,
     )
     custodians = Custodians(soft, served.custody)
-    door, identity, rotation, reload, jobs = await _services(base, served, custodians, lanes, worker)
-    return Worker(database, feed, audit, served, tuple(lanes.values()), soft, door, identity, rotation, reload, jobs)
+    authorities = _own_authorities(base, served.default.custody)
+    door, identity, rotation, reload, jobs, issuance = await _services(
+        base, served, custodians, authorities, lanes, worker
+    )
+    return Worker(
+        database,
+        feed,
+        audit,
+        served,
+        tuple(lanes.values()),
+        soft,
+        door,
+        identity,
+        rotation,
+        reload,
+        jobs,
+        issuance,
+        authorities,
+        _pki(base, authorities),
+    )
 
 
 async def _services(
     base: _Base,
     served: ServedWorlds,
     custodians: Custodians,
+    authorities: Authorities,
     lanes: Mapping[str, Lane[None]],
     worker: WorkerSettings,
-) -> tuple[Door, IdentityEndpoints | None, Rotation | None, Reload, Runner]:
+) -> tuple[Door, IdentityEndpoints | None, Rotation | None, Reload, Runner, Issuance]:
     settings, names = base.settings, base.settings.names
     hard = served.default.custody
     login_keys = SigningKeys(database=base.database, custodian=hard.custodians[hard.default], clock=base.clock)
@@ -173,6 +201,7 @@ async def _services(
     base.feed.subscribe("key", key_cache.forget)
     base.feed.subscribe_all(key_cache.forget_all)
     keys = Keys(base.database, custodians, key_cache, lanes["admission"], base.clock, base.identifiers, base.intents)
+    secrets = make_secrets(base.database, base.feed, served, base.clock, base.identifiers, base.metrics)
     backups = KeyBackups(base.database, custodians, served.sealers, served.geographies, base.clock, base.identifiers)
     operations = KeyOperations(key_cache, base.clock, lanes["verification"], base.identifiers)
     releases = make_releases(
@@ -187,12 +216,35 @@ async def _services(
         intents=base.intents,
         generation=lanes["soft-generation"],
     )
+    records = work_records(base.audit, base.clock, base.identifiers, names)
+    certificates = configured_certificates(
+        settings,
+        base.database,
+        served,
+        custodians,
+        authorities,
+        records,
+        lanes,
+        base.clock,
+        base.identifiers,
+        base.intents,
+    )
     handlers = KeyHandlers(
         KeyLives(keys, backups, SkipTokens(served.default.sealer)),
         KeyUses(operations),
         KeyRotations(KeyRotation(base.database, keys, base.clock)),
         KeyReleases(releases.release, releases.secure_wrap),
         HsmAnswers(KeyAttestations(key_cache, custodians), _random(served)),
+        secret_handlers(
+            secrets,
+            base.database,
+            served,
+            lanes["admission"],
+            base.clock,
+            base.identifiers,
+            legacy=settings.certificates.pkcs12 == "legacy",
+        ),
+        *certificates.handlers,
     )
     planes = {
         plane: DataPlane(
@@ -224,8 +276,42 @@ async def _services(
         base.identifiers,
         request_id.set,
     )
-    jobs = runner_of(base.database, keys, base.audit, base.clock, base.identifiers, names, base.metrics)
-    return door, identity, rotation, reload, jobs
+    jobs = runner_of(
+        base.database,
+        keys,
+        secrets,
+        certificates,
+        records,
+        base.clock,
+        base.identifiers,
+        settings,
+        base.metrics,
+        base.feed,
+    )
+    return door, identity, rotation, reload, jobs, certificates.issuance
+
+
+def _own_authorities(base: _Base, world: WorldCustody) -> Authorities:
+    """Certificate authorities whose keys live in this world."""
+    authorities = Authorities(
+        rules_of(base.settings),
+        world,
+        database=base.database,
+        clock=base.clock,
+        identifiers=base.identifiers,
+        intents=base.intents,
+    )
+    base.feed.subscribe("authority", lambda _, name: authorities.forget(name))
+    base.feed.subscribe_all(authorities.forget_all)
+    return authorities
+
+
+def _pki(base: _Base, authorities: Authorities) -> PkiEndpoints:
+    async def find_challenge(token: str) -> str | None:
+        async with base.database.read() as tx:
+            return await acme_challenges.find(tx, token)
+
+    return PkiEndpoints(authorities, find_challenge)
 
 
 def _random(served: ServedWorlds) -> Random:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
 from hsmvault.app import system_key_rotation, world_key_rotation
+from hsmvault.app.authorities import refuse_changed
 from hsmvault.app.reconciliation import node_id
 from hsmvault.app.rotations import BACK_UP, Rotating, alone_on_node, told, wanted_world
 from hsmvault.app.system_key_rotation import SystemKeyRotation
@@ -68,6 +69,7 @@ async def check(settings: Settings, pin: Pin | None) -> Checked:
         try:
             known = await known_worlds(database)
             notes += await _generations(database, known)
+            await refuse_changed(settings, database)
         finally:
             await database.close()
         if not known:

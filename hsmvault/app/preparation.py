@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
 
+from hsmvault.app.authorities import refuse_changed
 from hsmvault.app.containers import declare_containers
 from hsmvault.app.first_start import POOL_WORLD, FirstStart, first_start
 from hsmvault.app.reconciliation import is_needed, node_id, reconcile, renew
+from hsmvault.app.sending import begin_subscriptions
 from hsmvault.app.token_files import write_softhsm_configuration
 from hsmvault.app.world_completion import complete_world
 from hsmvault.app.worlds import WORLD_NAME, KnownWorld, found_world, known_worlds, loaded_module
@@ -46,12 +48,14 @@ async def prepare(settings: Settings, pin: Pin, so_pin: Pin | None = None) -> Pr
         write_softhsm_configuration(settings.hsm.softhsm_conf, settings.layout.tokens)
     database = await Database.open(settings.store_url, clock=clock)
     try:
+        await refuse_changed(settings, database)
         async with loaded_module(settings) as module:
             await _prepare_worlds(settings, database, module, clock, identifiers, pin, so_pin)
         first = FirstStart()
         if so_pin is not None:
             first = await first_start(settings, database, clock, identifiers)
         hosts = await declare_containers(settings, database, clock, identifiers, first)
+        await begin_subscriptions(settings, database)
         return Prepared(first.environment, first.identity_environment, hosts)
     finally:
         await database.close()

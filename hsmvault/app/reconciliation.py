@@ -19,7 +19,7 @@ from hsmvault.custody.protocols import CustodyClass
 from hsmvault.custody.reference import decode_resident
 from hsmvault.custody.resident import ResidentCustodian
 from hsmvault.errors import ConfigurationError, RequestError
-from hsmvault.store import keys, login_keys, worlds
+from hsmvault.store import authorities, keys, login_keys, worlds
 from hsmvault.store.database import Database
 
 LOG = logging.getLogger("hsmvault.reconciliation")
@@ -56,6 +56,7 @@ async def claimed_objects(database: Database) -> set[bytes]:
         references = await keys.references(tx, resident)
         references += [row.reference for row in await login_keys.list_all(tx) if row.custody == resident]
         references += await statement_keys.references(tx, resident)
+        references += await authorities.references(tx, resident)
     return {decode_resident(reference).token_id for reference in references}
 
 

@@ -6,11 +6,15 @@ import logging
 import os
 from collections.abc import Awaitable, Callable, Sequence
 
+from aiohttp.web import BaseRequest, StreamResponse
+
 from hsmvault.app.composition import Worker, compose
 from hsmvault.config import Control, Listeners, WorkerSettings
 from hsmvault.config.tls import server_context
 from hsmvault.errors import ConfigurationError, RequestError
 from hsmvault.hsm.pin import Pin
+from hsmvault.login.managed_identities import IdentityEndpoints
+from hsmvault.wire.pki import PkiEndpoints
 from hsmvault.wire.server import Limits, Listener
 
 LOG = logging.getLogger("hsmvault.worker")
@@ -27,6 +31,8 @@ async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, con
     await parts.feed.start()
     parts.worlds.reload.ask()  # what was rotated between the first reading and the feed's was told to nobody
     rotated = worker.index != 0 or await _rotate(parts)
+    if worker.index == 0:
+        await _make_authorities(parts)
     background = asyncio.create_task(_look_after(parts, rotated=rotated), name="background")
     jobs = asyncio.create_task(_jobs(parts, worker.index), name="jobs")
     limits = Limits(
@@ -41,17 +47,23 @@ async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, con
     context = server_context(settings.server.certificate_file, settings.server.key_file)
     running = [await Listener.start(parts.door.handle, list(listeners.main), context, limits)]
     if parts.identity is not None and listeners.identity:
-        identity = parts.identity
-        running.append(
-            await Listener.start(
-                lambda request: identity.handle(request, request.remote or ""), list(listeners.identity), None, limits
-            )
-        )
+        shared = parts.pki if settings.shares_pki else None
+        plain = functools.partial(_plain, parts.identity, shared)
+        running.append(await Listener.start(plain, list(listeners.identity), None, limits))
+    if parts.pki is not None and listeners.pki:
+        running.append(await Listener.start(parts.pki.handle, list(listeners.pki), None, limits))
     control.metrics.connections.child().read = lambda: float(sum(one.connections() for one in running))
     control.ready()
     await control.stop_requested()
     await _stop(parts, running, background, jobs, settings.server.stop_seconds)
     return 0
+
+
+async def _plain(identity: IdentityEndpoints, pki: PkiEndpoints | None, request: BaseRequest) -> StreamResponse:
+    """One listener for managed identities and, where it is shared, for relying parties: by the path."""
+    if pki is not None and not identity.serves(request.raw_path):
+        return await pki.handle(request)
+    return await identity.handle(request, request.remote or "")
 
 
 async def _look_after(parts: Worker, *, rotated: bool) -> None:
@@ -83,6 +95,17 @@ async def _rotate(parts: Worker) -> bool:
     return True
 
 
+async def _make_authorities(parts: Worker) -> None:
+    """The first start makes their keys. While the token is out of reach the first use of one does."""
+    for name, authority in () if parts.authorities is None else parts.authorities.by_name.items():
+        try:
+            await authority.prepare()
+        except RequestError as error:
+            LOG.warning("the authority %s is not ready, its first use tries again: %s", name, error.detail or error)
+        except Exception:
+            LOG.exception("the authority %s is not ready, its first use tries again", name)
+
+
 async def _jobs(parts: Worker, index: int) -> None:
     """One worker of each node asks for the jobs' lease."""
     if index == 0:
@@ -105,7 +128,8 @@ async def _stop(
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds + _CLOSING_SECONDS
     await asyncio.gather(*(_end("listener", functools.partial(one.stop, seconds), deadline) for one in running))
-    await _end("jobs", lambda: _finished(jobs), min(deadline, loop.time() + 2 * _JOBS_SECONDS))
+    soon = min(deadline, loop.time() + 2 * _JOBS_SECONDS)
+    await asyncio.gather(_end("jobs", lambda: _finished(jobs), soon), _end("issuance", parts.issuance.close, soon))
     steps: list[tuple[str, Callable[[], Awaitable[object]]]] = [
         ("audit log", parts.audit.close),
         ("background work", lambda: _cancelled(background)),

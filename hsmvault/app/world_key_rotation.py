@@ -20,7 +20,7 @@ from hsmvault.hsm import generations
 from hsmvault.hsm.module import Module
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.sessions import in_thread
-from hsmvault.store import login_keys, worlds
+from hsmvault.store import authorities, login_keys, worlds
 from hsmvault.store.database import Database
 from hsmvault.store.key_generations import START, references_after
 
@@ -37,7 +37,7 @@ def job_of(known: KnownWorld) -> str:
 @dataclass(frozen=True, slots=True)
 class Wrapped:
     """What one world key wraps. key_versions: of containers, deleted ones too. own_keys: of the service, which sign
-    logins and statements.
+    logins, statements and certificates.
     """
 
     key_versions: int
@@ -112,6 +112,7 @@ async def wrapped_by_generation(database: Database, known: KnownWorld) -> dict[b
     async with database.read() as tx:
         own.update(_world_key_id(row.reference) for row in await login_keys.list_all(tx) if row.custody == wrapped)
         own.update(_world_key_id(reference) for reference in await statement_keys.references(tx, wrapped))
+        own.update(_world_key_id(reference) for reference in await authorities.references(tx, wrapped))
     ids = [known.row.world_key_id, *(older.key_id for older in reversed(known.older))]
     return {key_id: Wrapped(versions[key_id], own[key_id]) for key_id in ids}
 

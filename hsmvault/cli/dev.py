@@ -17,9 +17,16 @@ from hsmvault.cli.listeners import bind
 from hsmvault.cli.pins import made_pin
 from hsmvault.clock import SystemClock
 from hsmvault.config import Layout, Prepared, Settings, read_issuers
-from hsmvault.config.settings import Attestation, Audit, Hsm, Login, Server, TrustedIssuer
+from hsmvault.config.settings import Attestation, Audit, CertificateAuthority, Hsm, Login, Pki, Server, TrustedIssuer
 from hsmvault.errors import ConfigurationError
 from hsmvault.telemetry import configure_logs
+
+_AUTHORITY = CertificateAuthority(
+    name="dev-ca",
+    root_subject="CN=hsmvault development root,O=hsmvault",
+    subject="CN=hsmvault development CA,O=hsmvault",
+    longest_months=120,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,8 @@ def dev_settings(options: DevOptions) -> Settings:
         login=Login(enabled=True, managed_identities=True),
         attestation=Attestation(development=True),
         issuers=_trusted(options),
+        authorities=(_AUTHORITY,),
+        pki=Pki(port=options.port + 1),  # shares the listener of the managed identities
     )
 
 

@@ -25,19 +25,20 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(slots=True)
 class Bound:
-    """main, identity: one tuple of listening sockets for each worker. metrics: the supervisor's own.
+    """main, identity, pki: one tuple of listening sockets for each worker. metrics: the supervisor's own.
 
     missing: addresses that were left out because the machine has no IPv6.
     """
 
     main: list[tuple[socket.socket, ...]] = field(default_factory=list)
     identity: list[tuple[socket.socket, ...]] = field(default_factory=list)
+    pki: list[tuple[socket.socket, ...]] = field(default_factory=list)
     metrics: socket.socket | None = None
     missing: list[str] = field(default_factory=list)
 
     def close_intake(self) -> None:
         """Close what workers accept from; what they accepted goes on."""
-        for group in (*self.main, *self.identity):
+        for group in (*self.main, *self.identity, *self.pki):
             for one in group:
                 one.close()
 
@@ -75,12 +76,16 @@ def _bind_all(settings: Settings, bound: Bound) -> None:
         raise ConfigurationError("server.addresses: this machine has none of these addresses.")
     if settings.login.managed_identities:
         _probe(_LOOPBACK, settings.identity_port, "login.identity_port")
+    serves_pki = settings.serves_pki and not settings.shares_pki
+    if serves_pki and not _probe(settings.pki.address, settings.pki_port, "pki.port"):
+        raise ConfigurationError(f"pki.address: {settings.pki.address} is not an address of this machine.")
     for _ in range(settings.workers):
         bound.main.append(tuple(_listen(address, main, shared=True) for address in addresses))
         if settings.login.managed_identities:
             bound.identity.append((_listen(_LOOPBACK, settings.identity_port, shared=True),))
         else:
             bound.identity.append(())
+        bound.pki.append((_listen(settings.pki.address, settings.pki_port, shared=True),) if serves_pki else ())
     if settings.metrics.enabled:
         _probe(settings.metrics.address, settings.metrics_port, "metrics.port")
         bound.metrics = _listen(settings.metrics.address, settings.metrics_port, shared=False)

@@ -10,9 +10,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from hsmvault.errors import OperatorError
+from hsmvault.model.authorities import REASONS
 
+_REASONS = tuple(REASONS)
+_OF_REASONS = f"one of {', '.join(_REASONS)} (unspecified)"
 _SUFFIX = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*")
-_HIGHEST_PORT = 65_533  # the managed identities and the metrics have the next two
+_HIGHEST_PORT = 65_533  # the managed identities and the metrics have the next two; the one behind can be spared
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -142,6 +145,30 @@ def _rotate_world_key(options: argparse.Namespace) -> int:
     return rotate.rotate_world_key(options.config, options.data_dir, options.world, make_only=options.make_only)
 
 
+def _ca_list(options: argparse.Namespace) -> int:
+    from hsmvault.cli import ca
+
+    return ca.list_authorities(options.config, options.data_dir)
+
+
+def _ca_show(options: argparse.Namespace) -> int:
+    from hsmvault.cli import ca
+
+    return ca.show(options.config, options.data_dir, options.name)
+
+
+def _ca_export(options: argparse.Namespace) -> int:
+    from hsmvault.cli import ca
+
+    return ca.export(options.config, options.data_dir, options.name)
+
+
+def _ca_revoke(options: argparse.Namespace) -> int:
+    from hsmvault.cli import ca
+
+    return ca.revoke(options.config, options.data_dir, options.name, options.serial, options.reason)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="hsmvault", description="A key service in front of an HSM that speaks the Azure Key Vault API."
@@ -151,7 +178,9 @@ def _parser() -> argparse.ArgumentParser:
 
     dev = commands.add_parser("dev", help="run an embedded instance on this machine, for development")
     _add_data_dir(dev)
-    dev.add_argument("--port", type=_port, default=8443, metavar="N", help="TLS port; the next two are used too (8443)")
+    dev.add_argument(
+        "--port", type=_port, default=8443, metavar="N", help="TLS port; the next three are used too (8443)"
+    )
     dev.add_argument("--workers", type=_workers, default=0, metavar="N", help="worker processes (one per core)")
     dev.add_argument("--suffix", type=_suffix, default="localhost", metavar="NAME", help="of every host (localhost)")
     dev.add_argument(
@@ -188,6 +217,7 @@ def _parser() -> argparse.ArgumentParser:
 
     _add_rotations(commands)
     _add_attest(commands.add_parser("attest", help="what an HSM says about a key"))
+    _add_ca(commands.add_parser("ca", help="the certificate authorities of this installation"))
 
     worker = commands.add_parser("worker")  # without help: not listed, the supervisor's own
     worker.add_argument("line", type=int)
@@ -221,6 +251,25 @@ def _add_attest(attest: argparse.ArgumentParser) -> None:
     certificate.add_argument("--config", type=Path, metavar="FILE", help="instead of --data-dir")
     certificate.add_argument("--world", default="default", metavar="NAME", help="security world (default)")
     certificate.set_defaults(command=_attest_certificate)
+
+
+def _add_ca(ca: argparse.ArgumentParser) -> None:
+    commands = ca.add_subparsers(metavar="COMMAND", required=True)
+    for name, command, text in (
+        ("list", _ca_list, "the authorities, a line each"),
+        ("show", _ca_show, "an authority and what it has issued"),
+        ("export", _ca_export, "the certificates of an authority, in PEM"),
+        ("revoke", _ca_revoke, "revoke a certificate for good"),
+    ):
+        one = commands.add_parser(name, help=text)
+        if name != "list":
+            one.add_argument("name", metavar="NAME", help="of the authority")
+        if name == "revoke":
+            one.add_argument("serial", metavar="SERIAL", help="serial number of the certificate, in hexadecimal digits")
+            one.add_argument("--reason", choices=_REASONS, default="unspecified", metavar="REASON", help=_OF_REASONS)
+        _add_data_dir(one)
+        one.add_argument("--config", type=Path, metavar="FILE", help="instead of --data-dir")
+        one.set_defaults(command=command)
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:

@@ -21,7 +21,7 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     index: 0 to count - 1; the replacement of a dead worker has its index. dev: started by `hsmvault dev`.
     start: how many workers had this index before, since the supervisor's start.
-    main, identity: file descriptors of listening sockets, the worker's own.
+    main, identity, pki: file descriptors of listening sockets, the worker's own.
     """
 
     index: int
@@ -31,14 +31,18 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     settings: Settings
     main: tuple[int, ...]
     identity: tuple[int, ...] = ()
+    pki: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
-    """Listening, non-blocking sockets. identity: plain HTTP for managed identities, empty when they are off."""
+    """Listening, non-blocking sockets. identity, pki: plain HTTP for managed identities and for relying parties of our
+    authorities; empty when they are off.
+    """
 
     main: tuple[socket.socket, ...]
     identity: tuple[socket.socket, ...] = ()
+    pki: tuple[socket.socket, ...] = ()
 
 
 class Control(Protocol):

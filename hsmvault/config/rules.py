@@ -1,8 +1,12 @@
 """Rules that concern more than one key. Each returns the place of the mistake and a sentence."""
 
+import ipaddress
+import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 from urllib.parse import urlsplit
+
+from cryptography.x509 import Name
 
 from hsmvault.config.lines import Place
 from hsmvault.config.settings import AttestationAuthority, Settings, TrustedIssuer
@@ -45,6 +49,8 @@ def _ports(settings: Settings) -> Iterator[Broken]:
     others = [("metrics", "port", settings.metrics_port)] if settings.metrics.enabled else []
     if settings.login.managed_identities:
         others.append(("login", "identity_port", settings.identity_port))
+    if settings.serves_pki and not settings.shares_pki:
+        others.append(("pki", "port", settings.pki_port))
     for table, key, port in others:
         if port > 65_535:
             yield Broken((table, key), f"port {port} (it follows from server.port) does not exist; set it")
@@ -98,17 +104,124 @@ def _addresses(
     issuer: TrustedIssuer | AttestationAuthority, place: Place, addresses: tuple[tuple[str, str], ...]
 ) -> Iterator[Broken]:
     for key, address in addresses:
-        if not address:
-            continue
-        try:
-            parts = urlsplit(address)
-        except ValueError:
-            yield Broken((*place, key), "this is not a URL")
-            continue
-        if parts.scheme != "https" or not parts.hostname or parts.username is not None:
-            yield Broken((*place, key), "this must be an https URL without a user name")
+        if address:
+            yield from _https(place, key, address)
     if issuer.ca_file is not None and not issuer.jwks_uri:
         yield Broken((*place, "ca_file"), "it is for the TLS of jwks_uri, which is not set")
+
+
+def _acme(settings: Settings) -> Iterator[Broken]:
+    seen: set[str] = set()
+    for index, server in enumerate(settings.acme):
+        place: Place = ("acme", index)
+        if server.name in seen:
+            yield Broken((*place, "name"), f"'{server.name}' stands in another [[acme]] table too")
+        seen.add(server.name)
+        yield from _https(place, "directory", server.directory)
+        if not server.terms_agreed:
+            yield Broken(place, "without terms_agreed = true no account is made: read the authority's terms first")
+        if (not server.eab_kid) != (server.eab_key_file is None):
+            yield Broken(place, "eab_kid and eab_key_file belong together")
+        if server.challenge == "dns-01" and not server.hook:
+            yield Broken((*place, "challenge"), "dns-01 needs a hook, which writes the DNS record")
+        if server.challenge == "http-01" and server.webroot is None and not server.hook and not settings.serves_pki:
+            yield Broken((*place, "challenge"), "http-01 needs [pki], a webroot or a hook to be answered by")
+        if server.webroot is not None and (server.hook or server.challenge == "dns-01"):
+            yield Broken((*place, "webroot"), "it is one way to answer http-01; there is another one beside it")
+        if server.hook and not server.hook[0].startswith("/"):
+            yield Broken((*place, "hook"), "the program is named by its whole path")
+
+
+def _own_authorities(settings: Settings) -> Iterator[Broken]:
+    seen: set[str] = set()
+    for index, authority in enumerate(settings.authorities):
+        place: Place = ("authorities", index)
+        if authority.name in seen:
+            yield Broken((*place, "name"), f"'{authority.name}' stands in another [[authorities]] table too")
+        seen.add(authority.name)
+        for key, subject in (("root_subject", authority.root_subject), ("subject", authority.subject)):
+            try:
+                Name.from_rfc4514_string(subject)
+            except ValueError:
+                yield Broken((*place, key), "this is not a name as RFC 4514 writes it, like CN=Example Root,O=Example")
+        if authority.root_subject == authority.subject:
+            yield Broken((*place, "subject"), "the root has this name; the issuing certificate needs one of its own")
+        if authority.years > authority.root_years:
+            yield Broken((*place, "years"), "the issuing certificate would outlive its root (root_years)")
+        if authority.base_url and not _is_plain_url(authority.base_url):
+            yield Broken((*place, "base_url"), "this must be an http or https URL without a slash at its end")
+        profiles: set[str] = set()
+        for number, profile in enumerate(authority.profiles):
+            if profile.name in profiles:
+                yield Broken((*place, "profiles", number, "name"), f"'{profile.name}' is there already")
+            profiles.add(profile.name)
+
+
+def _is_plain_url(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    others = parts.username or parts.query or parts.fragment or address.endswith(("/", "?", "#"))
+    return parts.scheme in ("http", "https") and has_host and not others and address.isascii() and " " not in address
+
+
+def _events(settings: Settings) -> Iterator[Broken]:
+    seen: set[str] = set()
+    for index, subscription in enumerate(settings.events):
+        place: Place = ("events", index)
+        name = subscription.name.lower()
+        if name in seen:
+            yield Broken((*place, "name"), f"'{name}' stands in another [[events]] table too")
+        seen.add(name)
+        is_plain = subscription.url.lower().startswith("http://")
+        if not (is_plain and _is_loopback(_host(subscription.url))):
+            yield from _https(place, "url", subscription.url)
+        if is_plain and subscription.ca_file is not None:
+            yield Broken((*place, "ca_file"), "it is for TLS, and url is http")
+
+
+def _smtp(settings: Settings) -> Iterator[Broken]:
+    smtp = settings.smtp
+    if not smtp.host:
+        return
+    if not re.fullmatch(r"[A-Za-z0-9:._-]+", smtp.host):
+        yield Broken(("smtp", "host"), "this must be a host name or an address")
+    if not re.fullmatch(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9.-]+", smtp.sender):
+        yield Broken(("smtp", "sender"), "the address that mail comes from is needed, without a name beside it")
+    if smtp.tls == "none" and not _is_loopback(smtp.host):
+        yield Broken(("smtp", "tls"), '"none" is for a server on this machine alone')
+    if smtp.tls == "none" and smtp.ca_file is not None:
+        yield Broken(("smtp", "ca_file"), 'it is for TLS, and tls is "none"')
+    if (not smtp.username) != (smtp.password_file is None):
+        yield Broken(("smtp",), "username and password_file belong together")
+
+
+def _host(url: str) -> str:
+    """Empty for what is no URL, or has a user name in it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return ""
+    return "" if parts.username is not None else parts.hostname or ""
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
+
+
+def _https(place: Place, key: str, address: str) -> Iterator[Broken]:
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        yield Broken((*place, key), "this is not a URL")
+        return
+    if parts.scheme != "https" or not parts.hostname or parts.username is not None:
+        yield Broken((*place, key), "this must be an https URL without a user name")
 
 
 def _names(settings: Settings) -> Iterator[Broken]:
@@ -126,4 +239,14 @@ def _names(settings: Settings) -> Iterator[Broken]:
             yield Broken(("containers", index, "access_policies"), 'they have no effect under authorization = "rbac"')
 
 
-_RULES: tuple[Callable[[Settings], Iterator[Broken]], ...] = (_ports, _pairs, _issuers, _authorities, _names)
+_RULES: tuple[Callable[[Settings], Iterator[Broken]], ...] = (
+    _ports,
+    _pairs,
+    _issuers,
+    _authorities,
+    _acme,
+    _events,
+    _smtp,
+    _own_authorities,
+    _names,
+)

@@ -81,6 +81,12 @@ class IdentityEndpoints:
         self._throttle = Throttle(clock)
         self._tokens = AccessTokens(origin=settings.origin, keys=keys, clock=clock, identifiers=identifiers)
 
+    @staticmethod
+    def serves(raw_path: str) -> bool:
+        """Whether a path, as it came, is in the part of the listener that is theirs, where they share it."""
+        first = raw_path.partition("?")[0].lstrip("/").partition("/")[0]
+        return first in (IMDS_PATH[0], APP_SERVICE_PATH[0])
+
     async def handle(self, request: BaseRequest, client_address: str) -> StreamResponse:
         """client_address: the peer's. Never raises but for cancellation."""
         flavour: Flavour = "imds"

@@ -139,6 +139,8 @@ class Metrics:
             "hsmvault_changes_age_seconds", "Seconds since the last look at other nodes' changes"
         )
         self.jobs = self.counter("hsmvault_jobs", "Runs of background jobs", "job", "outcome")
+        self.events = self.counter("hsmvault_events", "Events for webhooks", "subscription", "outcome")
+        self.mails = self.counter("hsmvault_mails", "Mail to contacts", "outcome")
         self._answered: dict[tuple[str, int], tuple[Count, Latency]] = {}
 
     def answered(self, operation: str, status: int, seconds: float) -> None:

@@ -15,21 +15,25 @@ from hsmvault.resources.refusals import invalid_property
 
 Body = TypeVar("Body")
 LARGE_BYTES = 64 * 1024
-"""Bodies beyond it are read in another thread. Only what holds one long string is as long: a backup."""
+"""Bodies beyond it are read in another thread. Only what holds one long string is as long: a backup, or a secret with
+many escapes."""
 _MOST_MARKS = 4096
+_LATEST_TIME = 253_402_300_799  # 9999-12-31T23:59:59Z
 _ENCODER = msgspec.json.Encoder()
 
 
-def decode_body(content: bytes, kind: type[Body]) -> Body:
+def decode_body(content: bytes, kind: type[Body], *, most_marks: int = _MOST_MARKS, nul: bool = False) -> Body:
     """A JSON object as a frozen type. Unknown members are ignored, as the service does.
 
     Raises BadRequest: not JSON, a second meaning (see strict_json), a member of another type or missing. Also for a
-    large body of many small parts: 16 MiB of them take more than a second, most of it with the interpreter's lock.
+    large body of many small parts: 24 MiB of them take more than a second, most of it with the interpreter's lock.
+
+    most_marks: commas and backslashes that a large body may have. nul: see strict_json.
     """
-    if len(content) > LARGE_BYTES and content.count(b",") + content.count(b"\\") > _MOST_MARKS:
+    if len(content) > LARGE_BYTES and content.count(b",") + content.count(b"\\") > most_marks:
         raise BadRequest("The request body has too many members.")
     try:
-        members = parse_object(content)
+        members = parse_object(content, nul=nul)
     except NotStrictJson:
         raise BadRequest("The request body is not valid JSON.") from None
     try:
@@ -76,8 +80,15 @@ def parse_query(text: str) -> Mapping[str, str]:
     return MappingProxyType(query)
 
 
-def checked_tags(value: Mapping[str, str]) -> Mapping[str, str]:
-    """Tags: at most 15, names and values at most 256 characters. Raises BadRequest."""
-    if len(value) > 15 or any(len(name) > 256 or len(text) > 256 for name, text in value.items()):
+def checked_tags(value: Mapping[str, str], longest: int = 256) -> Mapping[str, str]:
+    """Tags: at most 15. longest: characters of a name and of a value. Raises BadRequest."""
+    if len(value) > 15 or any(len(name) > longest or len(text) > longest for name, text in value.items()):
         raise invalid_property("tags")
     return MappingProxyType(dict(value))
+
+
+def checked_time(seconds: int | None, member: str) -> int | None:
+    """nbf and exp: since 1970 UTC, as far as every client's date type reaches. Raises BadRequest."""
+    if seconds is not None and not 0 <= seconds <= _LATEST_TIME:
+        raise invalid_property(member)
+    return seconds

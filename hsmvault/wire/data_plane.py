@@ -27,7 +27,7 @@ from hsmvault.wire.versions import ApiVersions, is_since
 
 LOG = logging.getLogger("hsmvault.wire")
 _RESTORES = frozenset({"restore_key", "restore_secret", "restore_certificate"})
-_LONGEST_RESTORE_BYTES = 16 * 1024 * 1024  # a backup of 500 versions
+_LONGEST_RESTORE_BYTES = 24 * 1024 * 1024  # a backup of 500 versions of the longest secret
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,8 @@ class Door:
 def respond(answer: WireAnswer, headers: dict[str, str]) -> Response:
     if answer.body:
         headers["Content-Type"] = answer.content_type
+    if answer.location:
+        headers["Location"] = answer.location
     return Response(status=answer.status, body=answer.body, headers=headers)
 
 

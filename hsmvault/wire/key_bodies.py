@@ -18,11 +18,10 @@ from hsmvault.model.release_policies import CONTENT_TYPE, ReleasePolicy
 from hsmvault.resources.imported_keys import ImportedKey
 from hsmvault.resources.key_settings import EXCHANGE, KeySettings, check_export
 from hsmvault.resources.refusals import check_key_type, invalid_property
-from hsmvault.wire.codec import checked_tags, from_base64url
+from hsmvault.wire.codec import checked_tags, checked_time, from_base64url
 
 _FAMILIES = {"RSA": Family.RSA, "EC": Family.EC, "oct": Family.OCT}
 _CURVES = {curve.value: curve for curve in Curve} | {"SECP256K1": Curve.P256K}
-_LATEST_TIME = 253_402_300_799  # 9999-12-31T23:59:59Z: what every client's date type can hold
 _LONGEST_CONTENT_TYPE = 128
 _ASYMMETRIC_MEMBERS = ("n", "e", "d", "p", "q", "dp", "dq", "qi", "x", "y")
 _EXCHANGE_SIZE_BITS = 4096  # of a key-exchange key, when the caller does not say
@@ -195,8 +194,8 @@ def _settings(body: AnyOf, key_ops: list[str] | None) -> KeySettings:
     return KeySettings(
         operations=_operations(key_ops) or None,
         enabled=given.enabled,
-        not_before=_time(given.nbf, "nbf"),
-        expires=_time(given.exp, "exp"),
+        not_before=checked_time(given.nbf, "nbf"),
+        expires=checked_time(given.exp, "exp"),
         tags=None if body.tags is None else checked_tags(body.tags),
         exportable=given.exportable,
         release_policy=_policy(body.release_policy),
@@ -238,9 +237,3 @@ def _size(bits: int, served: tuple[int, ...]) -> int:
     if bits not in served:
         raise BadRequest(f"Unsupported key size ({bits}). Supported sizes are {list(served)}")
     return bits
-
-
-def _time(seconds: int | None, member: str) -> int | None:
-    if seconds is not None and not 0 <= seconds <= _LATEST_TIME:
-        raise invalid_property(member)
-    return seconds

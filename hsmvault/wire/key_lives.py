@@ -62,7 +62,7 @@ class KeyLives:
         rows = await self._keys.page(request.container, after, limit + 1)
         values = [item(request, row, with_version=False) for row in rows[:limit]]
         place = rows[limit - 1].name.lower() if len(rows) > limit else None
-        return await self._page(request, "keys", "/keys", values, place, limit)
+        return await self._skip_tokens.answer(request, "keys", "/keys", values, place)
 
     async def _list_versions(self, request: KeyRequest) -> WireAnswer:
         limit = page_size(request.query)
@@ -73,7 +73,7 @@ class KeyLives:
         )
         values = [item(request, row, with_version=True) for row in rows[:limit]]
         place = str(rows[limit - 1].sequence) if len(rows) > limit else None
-        return await self._page(request, collection, f"/keys/{request.name}/versions", values, place, limit)
+        return await self._skip_tokens.answer(request, collection, f"/keys/{request.name}/versions", values, place)
 
     async def _list_deleted(self, request: KeyRequest) -> WireAnswer:
         limit = page_size(request.query)
@@ -84,7 +84,7 @@ class KeyLives:
             for deleted in rows[:limit]
         ]
         place = rows[limit - 1].row.name.lower() if len(rows) > limit else None
-        return await self._page(request, "deletedkeys", "/deletedkeys", values, place, limit)
+        return await self._skip_tokens.answer(request, "deletedkeys", "/deletedkeys", values, place)
 
     async def _update(self, request: KeyRequest) -> WireAnswer:
         settings = bodies.changes_of(decode_body(request.body, bodies.UpdateKey))
@@ -112,22 +112,6 @@ class KeyLives:
         content = request.body
         blob = await asyncio.to_thread(_blob_of, content) if len(content) > LARGE_BYTES else _blob_of(content)
         return answer_bundle(request, await self._backups.restore(request.container, blob, request.origin))
-
-    async def _page(
-        self,
-        request: KeyRequest,
-        collection: str,
-        path: str,
-        values: list[dict[str, object]],
-        place: str | None,
-        limit: int,
-    ) -> WireAnswer:
-        """place: of the last value when more follow."""
-        link = None
-        if place is not None:
-            token = await self._skip_tokens.write(place, request.container.id, collection)
-            link = f"{request.origin}{path}?api-version={request.api_version}&$skiptoken={token}&maxresults={limit}"
-        return ok({"value": values, "nextLink": link}, request.origin + path)
 
 
 def _blob_of(content: bytes) -> bytes:

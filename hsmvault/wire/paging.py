@@ -11,7 +11,9 @@ from hsmvault.custody.protocols import Binding
 from hsmvault.custody.sealing import Sealer
 from hsmvault.errors import BadRequest, Damaged
 from hsmvault.resources.refusals import invalid_property
+from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import from_base64url, to_base64url
+from hsmvault.wire.key_requests import KeyRequest
 
 MOST_RESULTS = 25
 _SIZE = re.compile(r"[1-9][0-9]?", re.ASCII)  # no leading zeros: they would let a number be as long as a URL
@@ -41,6 +43,17 @@ class SkipTokens:
             return (await self._sealer.open(sealed, _binding(container_id, collection))).decode()
         except (BadRequest, Damaged):
             raise BadRequest("The skip token is not valid.") from None
+
+    async def answer(
+        self, request: KeyRequest, collection: str, path: str, values: list[dict[str, object]], place: str | None
+    ) -> WireAnswer:
+        """One page. path: of the list, for its next link. place: of the last value when more follow."""
+        link = None
+        if place is not None:
+            token = await self.write(place, request.container.id, collection)
+            size = page_size(request.query)
+            link = f"{request.origin}{path}?api-version={request.api_version}&$skiptoken={token}&maxresults={size}"
+        return ok({"value": values, "nextLink": link}, request.origin + path)
 
     async def write(self, place: str, container_id: str, collection: str) -> str:
         return to_base64url(await self._sealer.seal(place.encode(), _binding(container_id, collection)))

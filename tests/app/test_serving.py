@@ -40,6 +40,7 @@ class Parts:
             lanes=(self.part("lane"),),
             worlds=SimpleNamespace(reload=self.part("worlds"), tokens=(self.part("token"),)),
             jobs=SimpleNamespace(stop=self._stopping.set),
+            issuance=self.part("issuance"),
         )
         return cast(Worker, parts)
 
@@ -53,7 +54,7 @@ class Parts:
         await serving._stop(self.worker(), running, background, jobs, 0.0)
 
 
-ORDER = ["jobs", "main", "identity", "audit", "feed", "reload", "worlds", "database", "lane", "token"]
+ORDER = ["jobs", "main", "identity", "issuance", "audit", "feed", "reload", "worlds", "database", "lane", "token"]
 
 
 async def _for_ever() -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from hsmvault.app.certificates import CertificateBase, CertificateParts, make_certificates
 from hsmvault.audit.log import AuditLog
 from hsmvault.clock import RandomIdentifiers
 from hsmvault.custody.custodians import Custodians, WorldCustody
@@ -32,7 +33,9 @@ from hsmvault.model.worlds import ACTIVE, SystemKeyRow, WorldRow
 from hsmvault.pipeline.authorization import Authorization
 from hsmvault.pipeline.caches import ContainerCache
 from hsmvault.pipeline.call import Call
+from hsmvault.pipeline.records import WorkRecords
 from hsmvault.pipeline.run import Pipeline
+from hsmvault.resources.certificate_issuers.protocol import Issuer
 from hsmvault.resources.environment_assertions import EnvironmentAssertions
 from hsmvault.resources.key_attestation import KeyAttestations
 from hsmvault.resources.key_backups import KeyBackups
@@ -42,6 +45,10 @@ from hsmvault.resources.key_release import KeyRelease
 from hsmvault.resources.key_rotation import KeyRotation
 from hsmvault.resources.key_secure_wrap import KeySecureWrap
 from hsmvault.resources.keys import Keys
+from hsmvault.resources.secret_backups import SecretBackups
+from hsmvault.resources.secret_cache import SecretCache
+from hsmvault.resources.secret_formats import SecretFormats
+from hsmvault.resources.secrets import Secrets
 from hsmvault.store import containers, worlds
 from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.data_keys import DataKeys
@@ -58,6 +65,7 @@ from hsmvault.wire.key_uses import KeyUses
 from hsmvault.wire.keys import KeyHandlers
 from hsmvault.wire.not_built import ManagementPlane
 from hsmvault.wire.paging import SkipTokens
+from hsmvault.wire.secret_lives import SecretLives
 from hsmvault.wire.server import Limits, Listener
 from hsmvault.wire.versions import ApiVersions
 from tests.custody.doubles import SoftwareSystemKey
@@ -162,6 +170,9 @@ class Service(World):
             ]
         )
         self.audit_path = Path()
+        self.database: Database
+        self.sealer: Sealer
+        self.certificates: CertificateParts
         self.listener: Listener | None = None
         self.context: ssl.SSLContext | None = None  # of the client, where the service speaks TLS
 
@@ -252,11 +263,13 @@ async def serving(
     tls: tuple[ssl.SSLContext, ssl.SSLContext] | None = None,
     more: Iterable[Container] = (),
     hard: WorldCustody | None = None,
+    issuers: Iterable[Issuer] = (),
 ) -> AsyncIterator[Service]:
     """path: an empty database with its schema. tls: contexts of the server and of the client. more: containers beside
-    VAULTS and POOLS. hard: who holds HSM-backed keys; without, nobody does."""
+    VAULTS and POOLS. hard: who holds HSM-backed keys; without, nobody does. issuers: of certificates, beside those
+    that need no configuration."""
     service, identifiers = Service(), RandomIdentifiers()
-    database = await Database.open(f"sqlite:///{path}", clock=service.clock)
+    service.database = database = await Database.open(f"sqlite:///{path}", clock=service.clock)
     async with database.write() as tx:
         await worlds.insert_world(tx, WorldRow(VAULT.world_id, "default", "local", "token", b"", b"m", "wrapped", 0))
         await worlds.insert_system_key(tx, SystemKeyRow(SYSTEM_KEY, VAULT.world_id, b"s", ACTIVE, 0))
@@ -266,7 +279,7 @@ async def serving(
     audit = AuditLog(audit_directory, "0", service.clock)
     service.audit_path = audit_directory / "audit-0-000001.jsonl"
     ring = KeyRing(SoftwareSystemKey(SYSTEM_KEY))
-    sealer = Sealer(ring, DataKeys(database), service.clock, identifiers)
+    service.sealer = sealer = Sealer(ring, DataKeys(database), service.clock, identifiers)
     worlds_served = {} if hard is None else {VAULT.world_id: hard}
     custodians = Custodians(SoftCustodian(sealer, service.clock, work=lanes[0], generation=lanes[1]), worlds_served)
     intents = Intents(database, "test", service.clock)
@@ -274,8 +287,28 @@ async def serving(
     feed = ChangeFeed(database)
     feed.subscribe("key", cache.forget)
     keys = Keys(database, custodians, cache, lanes[2], service.clock, identifiers, intents)
-    backups = KeyBackups(database, custodians, {VAULT.world_id: sealer}, {}, service.clock, identifiers)
+    sealers = {VAULT.world_id: sealer}
+    backups = KeyBackups(database, custodians, sealers, {}, service.clock, identifiers)
+    secret_cache = SecretCache(database)
+    feed.subscribe("secret", secret_cache.forget)
     assertions = EnvironmentAssertions((), service.clock)
+    records = WorkRecords(audit, service.clock, identifiers, _origin, failures.status_of)
+    service.certificates = make_certificates(
+        CertificateBase(
+            database,
+            custodians,
+            sealers,
+            {},
+            SkipTokens(sealer),
+            records,
+            lanes[0],
+            lanes[2],
+            service.clock,
+            identifiers,
+            intents,
+        ),
+        issuers,
+    )
     handlers = KeyHandlers(
         KeyLives(keys, backups, SkipTokens(sealer)),
         KeyUses(KeyOperations(cache, service.clock, lanes[3], identifiers)),
@@ -285,6 +318,13 @@ async def serving(
             KeySecureWrap(cache, custodians, assertions, service.clock, _random),
         ),
         HsmAnswers(KeyAttestations(cache, custodians), _random),
+        SecretLives(
+            Secrets(database, secret_cache, sealers, service.clock, identifiers),
+            SecretBackups(database, sealers, {}, service.clock),
+            SecretFormats(lanes[2], identifiers),
+            SkipTokens(sealer),
+        ),
+        *service.certificates.handlers,
     )
     pipeline = Pipeline(
         service.authentication, Authorization(service.assignments), audit, service.clock, failures.status_of
@@ -320,11 +360,16 @@ async def serving(
         yield service
     finally:
         await service.listener.stop(1.0)
+        await service.certificates.issuance.close()
         await feed.close()
         for lane in lanes:
             await lane.close()
         await audit.close()
         await database.close()
+
+
+def _origin(container: Container) -> str:
+    return f"https://{container.name}.vault.localhost:8443"
 
 
 async def _random(_: Container, length: int) -> bytes:

@@ -32,7 +32,7 @@ def crowded(size: int) -> list[bytes]:
 def test_a_large_body_of_many_parts_is_refused_before_it_is_read(
     monkeypatch: pytest.MonkeyPatch, content: bytes
 ) -> None:
-    monkeypatch.setattr("hsmvault.wire.codec.parse_object", lambda _: pytest.fail("it was read"))
+    monkeypatch.setattr("hsmvault.wire.codec.parse_object", lambda *_, **__: pytest.fail("it was read"))
     with pytest.raises(BadRequest, match="too many members"):
         decode_body(content, RestoreKey)
 
@@ -47,9 +47,9 @@ async def test_a_large_backup_is_read_outside_of_the_event_loop(
 ) -> None:
     threads: list[int] = []
 
-    def noted(content: bytes) -> dict[str, object]:
+    def noted(content: bytes, **strictness: bool) -> dict[str, object]:
         threads.append(threading.get_ident())
-        return parse_object(content)
+        return parse_object(content, **strictness)
 
     monkeypatch.setattr("hsmvault.wire.codec.parse_object", noted)
     for size in (100, 1_500_000):

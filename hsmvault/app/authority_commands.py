@@ -1,0 +1,164 @@
+"""What `hsmvault ca` does, beside a running instance or without one: nothing here needs the HSM."""
+
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+
+from hsmvault.audit.log import AuditLog, Durability
+from hsmvault.audit.record import AuditRecord, Properties, timestamp
+from hsmvault.clock import Clock, Identifiers, RandomIdentifiers, SystemClock
+from hsmvault.config import Settings
+from hsmvault.errors import ConfigurationError, OperatorError, RequestError
+from hsmvault.model.authorities import REASONS, AuthorityRole, AuthorityRow, IssuedRow
+from hsmvault.resources.authorities import revoke
+from hsmvault.store import authorities as store
+from hsmvault.store.database import Database
+
+_WRITER = "authority"
+_REVOKE = "AuthorityCertificateRevoke"
+_PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """An authority as it stands in the database, which may have more than are configured. Empty rows: not made yet."""
+
+    name: str
+    rows: dict[AuthorityRole, AuthorityRow] = field(repr=False)
+    issued: tuple[IssuedRow, ...] = ()
+    is_configured: bool = True
+
+
+async def described(settings: Settings) -> list[Described]:
+    """All, without what they have issued. Changes nothing, and an instance may run meanwhile. Raises OperatorError."""
+    async with _opened(settings) as (database, _, _), database.read() as tx:
+        rows = await store.list_all(tx)
+    configured = [one.name for one in settings.authorities]
+    names = dict.fromkeys([*configured, *(row.name for row in rows)])
+    return [
+        Described(name, {row.role: row for row in rows if row.name == name}, (), name in configured) for name in names
+    ]
+
+
+async def described_with_issued(settings: Settings, name: str) -> Described:
+    """One, with what it has issued, by serial numbers. Raises OperatorError when there is no such authority."""
+    found = next((one for one in await described(settings) if one.name == name), None)
+    if found is None:
+        raise ConfigurationError(f"There is no certificate authority '{name}' in this installation.")
+    issued: list[IssuedRow] = []
+    async with _opened(settings) as (database, _, _):
+        while True:
+            async with database.read() as tx:
+                page = await store.issued(tx, name, after=issued[-1].serial if issued else "", limit=_PAGE)
+            issued += page
+            if len(page) < _PAGE:
+                break
+    return Described(found.name, found.rows, tuple(issued), found.is_configured)
+
+
+async def revoke_certificate(settings: Settings, name: str, serial: str, reason: str) -> None:
+    """Revoke for good; workers hear of it within a second. serial: hex, in any writing. reason: a word of REASONS.
+
+    There is a record in the audit log before anything is done, and one behind it. Raises OperatorError.
+    """
+    wanted = _serial(serial)
+    async with _opened(settings) as (database, clock, identifiers):
+        async with database.read() as tx:
+            found = await store.find(tx, name, wanted)
+        if found is None:
+            raise ConfigurationError(
+                f"The authority '{name}' has issued no certificate with the serial number {serial}."
+            )
+        if found.revoked_at is not None:
+            raise ConfigurationError(f"The certificate with the serial number {serial} is revoked already.")
+        async with _recorded(settings, clock, identifiers, f"/authorities/{name}/certificates/{wanted}", reason):
+            if not await revoke(database, name, wanted, now=int(clock.now()), reason=REASONS[reason]):
+                raise ConfigurationError(f"The certificate with the serial number {serial} is revoked already.")
+
+
+def _serial(text: str) -> str:
+    digits = text.replace(":", "").strip().lower().removeprefix("0x")
+    if not digits or len(digits) > 40 or any(digit not in "0123456789abcdef" for digit in digits):
+        raise ConfigurationError(f"'{text}' is not a serial number in hexadecimal digits.")
+    return f"{int(digits, 16):032x}"
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, Clock, Identifiers]]:
+    clock = SystemClock()
+    database = await Database.open(settings.store_url, clock=clock)
+    try:
+        yield database, clock, RandomIdentifiers()
+    except RequestError as error:
+        raise OperatorError(f"The database does not answer ({error.detail or error.message}); try again.") from error
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def _recorded(
+    settings: Settings, clock: Clock, identifiers: Identifiers, id: str, reason: str
+) -> AsyncIterator[None]:
+    """Around the work, in a log of its own; the lock keeps a second such writer away."""
+    with _alone(settings):
+        audit = AuditLog(
+            settings.audit_directory,
+            _WRITER,
+            clock,
+            durability=Durability(settings.audit.durability),
+            rotate_bytes=settings.audit.rotate_bytes,
+        )
+        request_id = identifiers.guid()
+
+        async def append(signature: str, description: str) -> None:
+            record = AuditRecord(
+                time=timestamp(clock.now()),
+                resourceId=id.upper(),
+                operationName=_REVOKE,
+                operationVersion="",
+                category="AuditEvent",
+                resultType="Success",
+                resultSignature=signature,
+                resultDescription=description,
+                durationMs="0",
+                callerIpAddress="",
+                correlationId="",
+                identity={"claim": {"uid": str(os.getuid())}},
+                properties=Properties(id=id, requestId=request_id),
+            )
+            try:
+                await audit.append(record)
+            except RequestError as error:
+                raise OperatorError(
+                    f"The audit log in {settings.audit_directory} takes no records ({error.detail or error.message})."
+                ) from error
+
+        try:
+            await append("Begun", reason)
+            try:
+                yield
+            except Exception as error:
+                await append("Failed", str(error) if isinstance(error, OperatorError) else type(error).__name__)
+                raise
+            await append("OK", "")
+        finally:
+            await audit.close()
+
+
+@contextmanager
+def _alone(settings: Settings) -> Iterator[None]:
+    """Wait for another such command on this data directory."""
+    path = settings.layout.data_dir / "authority.lock"
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The data directory {settings.layout.data_dir} cannot be used ({error.strerror})."
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

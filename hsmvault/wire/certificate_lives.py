@@ -1,0 +1,160 @@
+"""Importing, reading, changing and removing certificates, on the wire: each handler turns a request into one call of
+the resources and its result into an answer."""
+
+import asyncio
+from collections.abc import Mapping
+
+from hsmvault.clock import Clock
+from hsmvault.model.certificate_policies import CertificatePolicy
+from hsmvault.model.certificate_policy_parts import PolicyParts
+from hsmvault.resources import refusals
+from hsmvault.resources.certificate_backups import CertificateBackups
+from hsmvault.resources.certificate_imports import ImportedCertificate, Imports
+from hsmvault.resources.certificates import CertificateChanges, Certificates, ChangePolicy
+from hsmvault.wire import certificate_bodies as bodies
+from hsmvault.wire.answers import WireAnswer, ok
+from hsmvault.wire.certificate_answers import (
+    answer_bundle,
+    answer_deleted,
+    answer_policy,
+    deletion,
+    item,
+)
+from hsmvault.wire.certificate_pages import Pages, includes_pending
+from hsmvault.wire.codec import LARGE_BYTES, decode_body, from_base64url, to_base64url
+from hsmvault.wire.key_requests import Handler, KeyRequest
+
+_RESERVED = frozenset({"contacts", "issuers"})  # as names they could not be read or deleted: routes.py
+
+
+def check_name(name: str) -> None:
+    """Of a certificate that is to be made. Raises BadRequest."""
+    if name.lower() in _RESERVED:
+        raise refusals.invalid_name(name)
+
+
+class CertificateLives:
+    def __init__(
+        self, certificates: Certificates, imports: Imports, backups: CertificateBackups, pages: Pages, clock: Clock
+    ) -> None:
+        self._certificates = certificates
+        self._imports = imports
+        self._backups = backups
+        self._pages = pages
+        self._clock = clock
+        self.table: Mapping[str, Handler] = {
+            "import_certificate": self._import,
+            "get_certificate": self._get,
+            "get_certificates": self._list,
+            "get_certificate_versions": self._list_versions,
+            "update_certificate": self._update,
+            "get_certificate_policy": self._get_policy,
+            "update_certificate_policy": self._update_policy,
+            "delete_certificate": self._delete,
+            "get_deleted_certificate": self._get_deleted,
+            "get_deleted_certificates": self._list_deleted,
+            "recover_deleted_certificate": self._recover,
+            "purge_deleted_certificate": self._purge,
+            "backup_certificate": self._backup,
+            "restore_certificate": self._restore,
+        }
+
+    async def _import(self, request: KeyRequest) -> WireAnswer:
+        check_name(request.name)
+        body = decode_body(request.body, bodies.ImportCertificate)
+        new = ImportedCertificate(
+            content=body.value,
+            password=body.pwd,
+            policy=None if body.policy is None else bodies.policy_of(body.policy),
+            enabled=bodies.enabled_of(body),
+            tags=bodies.tags_of(body),
+            preserve_order=bool(body.preserveCertOrder),
+        )
+        return answer_bundle(request, await self._imports.admit(request.container, request.name, new))
+
+    async def _get(self, request: KeyRequest) -> WireAnswer:
+        return answer_bundle(request, await self._certificates.get(request.container, request.name, request.version))
+
+    async def _list(self, request: KeyRequest) -> WireAnswer:
+        pending = includes_pending(request)
+        place = await self._pages.place(request, "certificates")
+        rows = await self._certificates.page(request.container, place.after, place.limit + 1, include_pending=pending)
+        values = [item(request, row, with_version=False) for row in rows[: place.limit]]
+        last = rows[place.limit - 1].name.lower() if len(rows) > place.limit else None
+        return await self._pages.answer(request, place, "/certificates", values, last)
+
+    async def _list_versions(self, request: KeyRequest) -> WireAnswer:
+        place = await self._pages.place(request, f"certificates/{request.name.lower()}/versions")
+        after = None if place.after is None else int(place.after)
+        rows = await self._certificates.version_page(request.container, request.name, after, place.limit + 1)
+        values = [item(request, row, with_version=True) for row in rows[: place.limit]]
+        last = str(rows[place.limit - 1].sequence) if len(rows) > place.limit else None
+        return await self._pages.answer(request, place, f"/certificates/{request.name}/versions", values, last)
+
+    async def _list_deleted(self, request: KeyRequest) -> WireAnswer:
+        pending = includes_pending(request)
+        place = await self._pages.place(request, "deletedcertificates")
+        rows = await self._certificates.deleted_page(
+            request.container, place.after, place.limit + 1, include_pending=pending
+        )
+        values = [
+            item(request, deleted.row, with_version=False) | deletion(request.origin, deleted)
+            for deleted in rows[: place.limit]
+        ]
+        last = rows[place.limit - 1].row.name.lower() if len(rows) > place.limit else None
+        return await self._pages.answer(request, place, "/deletedcertificates", values, last)
+
+    async def _update(self, request: KeyRequest) -> WireAnswer:
+        body = decode_body(request.body, bodies.UpdateCertificate)
+        changes = CertificateChanges(
+            enabled=bodies.enabled_of(body),
+            tags=bodies.tags_of(body),
+            policy=None if body.policy is None else self._change_of(bodies.policy_of(body.policy)),
+        )
+        certificate = await self._certificates.update(request.container, request.name, request.version, changes)
+        return answer_bundle(request, certificate, with_policy=False)
+
+    async def _get_policy(self, request: KeyRequest) -> WireAnswer:
+        policy = await self._certificates.get_policy(request.container, request.name)
+        return answer_policy(request, request.name, policy)
+
+    async def _update_policy(self, request: KeyRequest) -> WireAnswer:
+        change = self._change_of(bodies.policy_of(decode_body(request.body, bodies.Policy)))
+        policy = await self._certificates.update_policy(request.container, request.name, change)
+        return answer_policy(request, request.name, policy)
+
+    async def _delete(self, request: KeyRequest) -> WireAnswer:
+        return answer_deleted(request, await self._certificates.delete(request.container, request.name))
+
+    async def _get_deleted(self, request: KeyRequest) -> WireAnswer:
+        return answer_deleted(request, await self._certificates.get_deleted(request.container, request.name))
+
+    async def _recover(self, request: KeyRequest) -> WireAnswer:
+        certificate = await self._certificates.recover(request.container, request.name)
+        return answer_bundle(request, certificate, with_policy=False)
+
+    async def _purge(self, request: KeyRequest) -> WireAnswer:
+        await self._certificates.purge(request.container, request.name)
+        return WireAnswer(204)
+
+    async def _backup(self, request: KeyRequest) -> WireAnswer:
+        blob = await self._backups.backup(request.container, request.name)
+        return ok({"value": to_base64url(blob)}, f"{request.origin}/certificates/{request.name}")
+
+    async def _restore(self, request: KeyRequest) -> WireAnswer:
+        content = request.body
+        blob = await asyncio.to_thread(_blob_of, content) if len(content) > LARGE_BYTES else _blob_of(content)
+        certificate = await self._backups.restore(request.container, blob, request.origin)
+        return answer_bundle(request, certificate, with_policy=False)
+
+    def _change_of(self, parts: PolicyParts) -> ChangePolicy:
+        now = int(self._clock.now())
+
+        def change(policy: CertificatePolicy) -> CertificatePolicy:
+            return parts.replacing(policy, now)
+
+        return change
+
+
+def _blob_of(content: bytes) -> bytes:
+    return from_base64url(decode_body(content, bodies.RestoreCertificate).value, "value")

@@ -1,0 +1,78 @@
+"""Answers of the secret operations: bundles and items. A value is in those of set and get alone."""
+
+from hsmvault.model.secrets import SecretVersion
+from hsmvault.resources.secrets import DeletedSecret, OpenSecret
+from hsmvault.wire.answers import WireAnswer, ok
+from hsmvault.wire.key_requests import KeyRequest
+
+
+def bundle(request: KeyRequest, row: SecretVersion) -> dict[str, object]:
+    """SecretBundle of the reference, without its value."""
+    answer: dict[str, object] = {"id": id_of(request.origin, row), "attributes": _attributes(request, row)}
+    _add_common(answer, row)
+    if row.managed:
+        answer["kid"] = f"{request.origin}/keys/{row.name}/{row.version}"
+        if row.previous_version is not None:
+            answer["previousVersion"] = row.previous_version
+    return answer
+
+
+def item(request: KeyRequest, row: SecretVersion, *, with_version: bool) -> dict[str, object]:
+    """SecretItem of the reference. Lists of secrets name no version, lists of versions do."""
+    identifier = id_of(request.origin, row) if with_version else f"{request.origin}/secrets/{row.name}"
+    answer: dict[str, object] = {"id": identifier, "attributes": _attributes(request, row)}
+    _add_common(answer, row)
+    return answer
+
+
+def deletion(origin: str, deleted: DeletedSecret) -> dict[str, object]:
+    """The members that a deleted secret has beside those of a bundle or an item."""
+    return {
+        "recoveryId": f"{origin}/deletedsecrets/{deleted.row.name}",
+        "deletedDate": deleted.deleted_at,
+        "scheduledPurgeDate": deleted.purge_at,
+    }
+
+
+def id_of(origin: str, row: SecretVersion) -> str:
+    return f"{origin}/secrets/{row.name}/{row.version}"
+
+
+def answer_open(request: KeyRequest, secret: OpenSecret) -> WireAnswer:
+    """With the value."""
+    members: dict[str, object] = {"value": secret.value, **bundle(request, secret.row)}
+    if secret.content_type is not None:
+        members["contentType"] = secret.content_type
+    return ok(members, id_of(request.origin, secret.row))
+
+
+def answer_bundle(request: KeyRequest, row: SecretVersion) -> WireAnswer:
+    return ok(bundle(request, row), id_of(request.origin, row))
+
+
+def answer_deleted(request: KeyRequest, deleted: DeletedSecret) -> WireAnswer:
+    members = bundle(request, deleted.row) | deletion(request.origin, deleted)
+    return ok(members, id_of(request.origin, deleted.row))
+
+
+def _attributes(request: KeyRequest, row: SecretVersion) -> dict[str, object]:
+    attributes: dict[str, object] = {"enabled": row.enabled}
+    if row.not_before is not None:
+        attributes["nbf"] = row.not_before
+    if row.expires is not None:
+        attributes["exp"] = row.expires
+    retention = request.container.retention
+    attributes["created"] = row.created
+    attributes["updated"] = row.updated
+    attributes["recoveryLevel"] = retention.recovery_level
+    attributes["recoverableDays"] = retention.days
+    return attributes
+
+
+def _add_common(answer: dict[str, object], row: SecretVersion) -> None:
+    if row.content_type is not None:
+        answer["contentType"] = row.content_type
+    if row.tags:
+        answer["tags"] = dict(row.tags)
+    if row.managed:
+        answer["managed"] = True

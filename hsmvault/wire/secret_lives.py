@@ -1,0 +1,116 @@
+"""The secret operations on the wire: each handler turns a request into one call of the resources and its result into an
+answer."""
+
+import asyncio
+from collections.abc import Mapping
+
+from hsmvault.resources.secret_backups import SecretBackups
+from hsmvault.resources.secret_formats import SecretFormats
+from hsmvault.resources.secrets import Secrets
+from hsmvault.wire import secret_bodies as bodies
+from hsmvault.wire.answers import WireAnswer, ok
+from hsmvault.wire.codec import LARGE_BYTES, decode_body, to_base64url
+from hsmvault.wire.key_requests import Handler, KeyRequest
+from hsmvault.wire.paging import SkipTokens, page_size
+from hsmvault.wire.secret_answers import answer_bundle, answer_deleted, answer_open, deletion, item
+from hsmvault.wire.versions import is_since
+
+_OUT_CONTENT_TYPE = "outcontenttype"  # names of query parameters are read in lower case
+_OUT_CONTENT_TYPE_SINCE = "2025-07-01"
+
+
+class SecretLives:
+    def __init__(
+        self, secrets: Secrets, backups: SecretBackups, formats: SecretFormats, skip_tokens: SkipTokens
+    ) -> None:
+        self._secrets = secrets
+        self._backups = backups
+        self._formats = formats
+        self._skip_tokens = skip_tokens
+        self.table: Mapping[str, Handler] = {
+            "set_secret": self._set,
+            "get_secret": self._get,
+            "get_secrets": self._list,
+            "get_secret_versions": self._list_versions,
+            "update_secret": self._update,
+            "delete_secret": self._delete,
+            "get_deleted_secret": self._get_deleted,
+            "get_deleted_secrets": self._list_deleted,
+            "recover_deleted_secret": self._recover,
+            "purge_deleted_secret": self._purge,
+            "backup_secret": self._backup,
+            "restore_secret": self._restore,
+        }
+
+    async def _set(self, request: KeyRequest) -> WireAnswer:
+        content = request.body
+        is_large = len(content) > LARGE_BYTES
+        body = await asyncio.to_thread(bodies.decode_set, content) if is_large else bodies.decode_set(content)
+        settings = bodies.settings_of(body)
+        return answer_open(request, await self._secrets.set(request.container, request.name, body.value, settings))
+
+    async def _get(self, request: KeyRequest) -> WireAnswer:
+        secret = await self._secrets.get(request.container, request.name, request.version)
+        wanted = request.query.get(_OUT_CONTENT_TYPE)
+        if wanted is not None and is_since(request.served_as, _OUT_CONTENT_TYPE_SINCE):
+            secret = await self._formats.converted(secret, wanted)
+        return answer_open(request, secret)
+
+    async def _list(self, request: KeyRequest) -> WireAnswer:
+        limit = page_size(request.query)
+        after = await self._skip_tokens.read(request.query, request.container.id, "secrets")
+        rows = await self._secrets.page(request.container, after, limit + 1)
+        values = [item(request, row, with_version=False) for row in rows[:limit]]
+        place = rows[limit - 1].name.lower() if len(rows) > limit else None
+        return await self._skip_tokens.answer(request, "secrets", "/secrets", values, place)
+
+    async def _list_versions(self, request: KeyRequest) -> WireAnswer:
+        limit = page_size(request.query)
+        collection = f"secrets/{request.name.lower()}/versions"
+        after = await self._skip_tokens.read(request.query, request.container.id, collection)
+        rows = await self._secrets.version_page(
+            request.container, request.name, None if after is None else int(after), limit + 1
+        )
+        values = [item(request, row, with_version=True) for row in rows[:limit]]
+        place = str(rows[limit - 1].sequence) if len(rows) > limit else None
+        path = f"/secrets/{request.name}/versions"
+        return await self._skip_tokens.answer(request, collection, path, values, place)
+
+    async def _list_deleted(self, request: KeyRequest) -> WireAnswer:
+        limit = page_size(request.query)
+        after = await self._skip_tokens.read(request.query, request.container.id, "deletedsecrets")
+        rows = await self._secrets.deleted_page(request.container, after, limit + 1)
+        values = [
+            item(request, deleted.row, with_version=False) | deletion(request.origin, deleted)
+            for deleted in rows[:limit]
+        ]
+        place = rows[limit - 1].row.name.lower() if len(rows) > limit else None
+        return await self._skip_tokens.answer(request, "deletedsecrets", "/deletedsecrets", values, place)
+
+    async def _update(self, request: KeyRequest) -> WireAnswer:
+        settings = bodies.settings_of(decode_body(request.body, bodies.UpdateSecret))
+        row = await self._secrets.update(request.container, request.name, request.version, settings)
+        return answer_bundle(request, row)
+
+    async def _delete(self, request: KeyRequest) -> WireAnswer:
+        return answer_deleted(request, await self._secrets.delete(request.container, request.name))
+
+    async def _get_deleted(self, request: KeyRequest) -> WireAnswer:
+        return answer_deleted(request, await self._secrets.get_deleted(request.container, request.name))
+
+    async def _recover(self, request: KeyRequest) -> WireAnswer:
+        return answer_bundle(request, await self._secrets.recover(request.container, request.name))
+
+    async def _purge(self, request: KeyRequest) -> WireAnswer:
+        await self._secrets.purge(request.container, request.name)
+        return WireAnswer(204)
+
+    async def _backup(self, request: KeyRequest) -> WireAnswer:
+        blob = await self._backups.backup(request.container, request.name)
+        return ok({"value": to_base64url(blob)}, f"{request.origin}/secrets/{request.name}")
+
+    async def _restore(self, request: KeyRequest) -> WireAnswer:
+        content = request.body
+        is_large = len(content) > LARGE_BYTES
+        blob = await asyncio.to_thread(bodies.blob_of, content) if is_large else bodies.blob_of(content)
+        return answer_bundle(request, await self._backups.restore(request.container, blob, request.origin))

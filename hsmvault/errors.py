@@ -106,7 +106,13 @@ class NotFound(RequestError):
 
 
 class MethodNotAllowed(RequestError):
+    """allowed: the methods that are, as the header Allow has them; empty when it is not said."""
+
     code = "MethodNotAllowed"
+
+    def __init__(self, message: str, *, allowed: str = "") -> None:
+        super().__init__(message)
+        self.allowed = allowed
 
 
 class Conflict(RequestError):

@@ -12,8 +12,8 @@ JSON = "application/json; charset=utf-8"
 
 @dataclass(frozen=True, slots=True, repr=False)
 class WireAnswer:
-    """body: JSON in UTF-8, or empty. used: id of the object, for the audit record. location: the header of this name, or
-    empty. The repr shows no body."""
+    """body: JSON in UTF-8, or empty. used: id of the object, for the audit record. location: for the header of this
+    name, or empty. The repr shows no body."""
 
     status: int
     body: bytes = b""

@@ -45,12 +45,6 @@ _HEADERS = {
 }
 
 
-class _OtherMethod(MethodNotAllowed):
-    def __init__(self, served: str) -> None:
-        super().__init__(f"Only {served} is served here.")
-        self.served = served
-
-
 class PkiEndpoints:
     """handle() answers every request of the listener."""
 
@@ -125,7 +119,7 @@ async def _question(request: BaseRequest, encoded: str) -> bytes:
 
 def _only(request: BaseRequest, method: str) -> None:
     if request.method != method:
-        raise _OtherMethod(method)
+        raise MethodNotAllowed(f"Only {method} is served here.", allowed=method)
 
 
 def _response(content: bytes, content_type: str) -> Response:
@@ -135,6 +129,6 @@ def _response(content: bytes, content_type: str) -> Response:
 def _refusal(error: RequestError) -> Response:
     """A line of text: whoever reads it is a person."""
     headers = {**_HEADERS, **headers_of(error), "Content-Type": "text/plain; charset=utf-8"}
-    if isinstance(error, _OtherMethod):
-        headers["Allow"] = error.served
+    if isinstance(error, MethodNotAllowed):
+        headers["Allow"] = error.allowed
     return Response(status=status_of(error), text=f"{error.message}\n", headers=headers)

@@ -1,0 +1,80 @@
+"""Every table, as metadata: the migrations lead to exactly this (tests/store/test_migrations.py).
+
+Types are the few that mean the same in every database and need no conversion by the driver: text, 64-bit integers,
+booleans, bytes. Times are seconds since 1970 UTC. What a caller writes as a list or a map is JSON in a text column
+that is never searched. `folded` is the text in lower case, by which names compare.
+"""
+
+from hsmvault.store.schema.base import metadata
+from hsmvault.store.schema.directory import credentials, memberships, principals, role_assignments, tenants
+from hsmvault.store.schema.installation import (
+    changes,
+    containers,
+    data_keys,
+    intents,
+    leases,
+    login_keys,
+    meta,
+    older_world_keys,
+    system_keys,
+    worlds,
+)
+from hsmvault.store.schema.issuance import (
+    acme_challenges,
+    authorities,
+    authority_certificates,
+    certificate_contacts,
+    certificate_issuers,
+    certificate_operations,
+)
+from hsmvault.store.schema.objects import (
+    certificate_names,
+    certificate_versions,
+    key_names,
+    key_versions,
+    schedule,
+    secret_names,
+    secret_versions,
+)
+from hsmvault.store.schema.sending import event_deliveries, mails, outbox
+
+SCHEMA_REVISION = "0003"  # head of migrations/; four digits that go up, so that a newer one is known to be newer
+APPLICATION_ID = 0x48534D56  # 'HSMV' in the header of an SQLite file (PRAGMA application_id)
+
+
+__all__ = [
+    "APPLICATION_ID",
+    "SCHEMA_REVISION",
+    "acme_challenges",
+    "authorities",
+    "authority_certificates",
+    "certificate_contacts",
+    "certificate_issuers",
+    "certificate_names",
+    "certificate_operations",
+    "certificate_versions",
+    "changes",
+    "containers",
+    "credentials",
+    "data_keys",
+    "event_deliveries",
+    "intents",
+    "key_names",
+    "key_versions",
+    "leases",
+    "login_keys",
+    "mails",
+    "memberships",
+    "meta",
+    "metadata",
+    "older_world_keys",
+    "outbox",
+    "principals",
+    "role_assignments",
+    "schedule",
+    "secret_names",
+    "secret_versions",
+    "system_keys",
+    "tenants",
+    "worlds",
+]

@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 
 from hsmvault.clock import Clock, Identifiers
-from hsmvault.config import settings as configuration
+from hsmvault.config import certificates as configuration
 from hsmvault.config.secret_files import read_secret_file
 from hsmvault.custody.custodians import WorldCustody
 from hsmvault.custody.intents import Intents

@@ -3,7 +3,7 @@
 from ipaddress import ip_address, ip_network
 
 from hsmvault.config import Settings
-from hsmvault.config.settings import AuthorityProfile, CertificateAuthority
+from hsmvault.config.certificates import AuthorityProfile, CertificateAuthority
 from hsmvault.custody.authority_certificates import mismatch
 from hsmvault.errors import ConfigurationError
 from hsmvault.model.algorithms import Curve, KeySpec

@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.config import Settings
 from hsmvault.config.files import write_private
-from hsmvault.config.settings import DeclaredVault, Guid, RoleAssignmentEntry
+from hsmvault.config.settings import DeclaredVault, RoleAssignmentEntry
+from hsmvault.config.values import Guid
 from hsmvault.errors import ConfigurationError
 from hsmvault.login import bootstrap
 from hsmvault.model.principals import CredentialKind

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from hsmvault.config import Settings
+from hsmvault.config.certificates import EventSubscription, Smtp
 from hsmvault.config.secret_files import read_secret_file
-from hsmvault.config.settings import EventSubscription, Smtp
 from hsmvault.errors import ConfigurationError
 from hsmvault.jobs import deliveries, mails
 from hsmvault.jobs.deliveries import DeliverEvents, Subscription

@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from hsmvault.config import WorkerSettings
-from hsmvault.config.settings import decode_text
+from hsmvault.config.values import decode_text
 from hsmvault.telemetry import Family
 
 _LONGEST = 16 * 1024 * 1024

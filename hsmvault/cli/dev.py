@@ -17,7 +17,8 @@ from hsmvault.cli.listeners import bind
 from hsmvault.cli.pins import made_pin
 from hsmvault.clock import SystemClock
 from hsmvault.config import Layout, Prepared, Settings, read_issuers
-from hsmvault.config.settings import Attestation, Audit, CertificateAuthority, Hsm, Login, Pki, Server, TrustedIssuer
+from hsmvault.config.certificates import CertificateAuthority, Pki
+from hsmvault.config.settings import Attestation, Audit, Hsm, Login, Server, TrustedIssuer
 from hsmvault.errors import ConfigurationError
 from hsmvault.telemetry import configure_logs
 

@@ -14,7 +14,8 @@ import msgspec
 
 from hsmvault.config.lines import Place, line_of
 from hsmvault.config.rules import Broken, broken_rules
-from hsmvault.config.settings import Settings, Table, TrustedIssuer, decode_text
+from hsmvault.config.settings import Settings, TrustedIssuer
+from hsmvault.config.values import Table, decode_text
 from hsmvault.errors import ConfigurationError
 
 _UNIT = re.compile(r" - at `.*`$")  # msgspec's own idea of the place; ours is better

@@ -4,68 +4,30 @@ A key that is absent has the value below, which is safe and works on one machine
 stand in rules.py. Values are as the file has them; what is derived from them are properties.
 """
 
-import ipaddress
 import os
 from pathlib import Path
 from typing import Annotated, Literal
-from uuid import UUID
 
-import msgspec
 from msgspec import Meta
 
+from hsmvault.config.certificates import AcmeServer, CertificateAuthority, Certificates, EventSubscription, Pki, Smtp
 from hsmvault.config.layout import Layout
 from hsmvault.config.names import Names
-
-Port = Annotated[int, Meta(ge=1, le=65_535)]
-DerivedPort = Annotated[int, Meta(ge=0, le=65_535)]  # 0: follows from server.port
-Seconds = Annotated[float, Meta(gt=0, le=86_400 * 365)]
-WholeSeconds = Annotated[int, Meta(ge=1, le=86_400 * 365)]
-Count = Annotated[int, Meta(ge=1)]
-Text = Annotated[str, Meta(min_length=1)]
-ContainerName = Annotated[str, Meta(pattern=r"^[a-z](-?[a-z0-9])+$", min_length=3, max_length=24)]
-Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
-EventType = Annotated[
-    str, Meta(pattern=r"^Microsoft\.KeyVault\.(Key|Secret|Certificate)(NewVersionCreated|NearExpiry|Expired)$")
-]
-Permissions = tuple[Annotated[str, Meta(pattern=r"^[a-z]+$")], ...]
-Months = Annotated[int, Meta(ge=1, le=1200)]
-Years = Annotated[int, Meta(ge=1, le=100)]
-Oid = Annotated[str, Meta(pattern=r"^[0-2](\.(0|[1-9][0-9]{0,9})){1,20}$")]
-_DOMAIN = r"[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
-Domain = Annotated[str, Meta(pattern=f"^{_DOMAIN}", max_length=253)]
-EmailRange = Annotated[str, Meta(pattern=rf"^([!-?A-~]+@|\.)?{_DOMAIN}", max_length=254)]
-KeyUsage = Literal[
-    "digitalSignature",
-    "nonRepudiation",
-    "keyEncipherment",
-    "dataEncipherment",
-    "keyAgreement",
-    "encipherOnly",
-    "decipherOnly",
-]
-KeyType = Literal["RSA-2048", "RSA-3072", "RSA-4096", "P-256", "P-384", "P-521", "P-256K"]
-
-
-class Guid(str):
-    """A GUID in lower case, with hyphens."""
-
-    __slots__ = ()
-
-
-class Cidr(str):
-    """An address, or a range in CIDR notation without host bits. IPv4 is never written as IPv6."""
-
-    __slots__ = ()
-
-
-class Address(str):
-    """An IPv4 or IPv6 address to listen on, without a zone."""
-
-    __slots__ = ()
-
-
-class Table(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One table of the file."""
+from hsmvault.config.values import (
+    Address,
+    Algorithm,
+    Cidr,
+    ContainerName,
+    Count,
+    DerivedPort,
+    Guid,
+    Permissions,
+    Port,
+    Seconds,
+    Table,
+    Text,
+    WholeSeconds,
+)
 
 
 class Server(Table, frozen=True, kw_only=True):
@@ -185,100 +147,6 @@ class Custody(Table, frozen=True, kw_only=True):
     loaded_keys: Annotated[int, Meta(ge=0)] = 0
     data_key_seconds: WholeSeconds = 300
     rsa_oaep_256: Literal["fallback", "refuse"] = "fallback"
-
-
-class Certificates(Table, frozen=True, kw_only=True):
-    pkcs12: Literal["aes256", "legacy"] = "aes256"
-
-
-class AcmeServer(Table, frozen=True, kw_only=True):
-    """A certificate authority that speaks ACME. contacts: e-mail addresses. hook: a program and its first arguments."""
-
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9](-?[a-z0-9])*$", max_length=64)]
-    directory: Text
-    ca_file: Path | None = None
-    contacts: tuple[Annotated[str, Meta(pattern=r"^[!-~]+@[!-~]+$", max_length=254)], ...] = ()
-    terms_agreed: bool = False
-    challenge: Literal["http-01", "dns-01"] = "http-01"
-    webroot: Path | None = None
-    hook: tuple[Text, ...] = ()
-    hook_seconds: Annotated[float, Meta(gt=0, le=50)] = 45.0
-    eab_kid: str = ""
-    eab_key_file: Path | None = None
-
-
-class AuthorityProfile(Table, frozen=True, kw_only=True):
-    """What certificates of one kind may say. ekus: OIDs."""
-
-    name: Text
-    ekus: tuple[Oid, ...] = ("1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2")
-    key_usages: tuple[KeyUsage, ...] = ("digitalSignature", "keyEncipherment", "keyAgreement")
-    names: tuple[Literal["dns", "ip", "email", "uri", "upn"], ...] = ("dns", "ip", "email", "uri")
-    key_types: Annotated[tuple[KeyType, ...], Meta(min_length=1)] = (
-        "RSA-2048",
-        "RSA-3072",
-        "RSA-4096",
-        "P-256",
-        "P-384",
-        "P-521",
-    )
-    longest_months: Months = 1200
-
-
-class CertificateAuthority(Table, frozen=True, kw_only=True):
-    """A certificate authority of our own. root_subject, subject: RFC 4514."""
-
-    name: Annotated[str, Meta(pattern=r"^[a-z0-9](-?[a-z0-9])*$", max_length=63)]
-    root_subject: Text
-    subject: Text
-    key_type: Literal["P-384", "P-256", "RSA-3072", "RSA-4096"] = "P-384"
-    root_years: Years = 20
-    years: Years = 10
-    longest_months: Months = 12
-    crl_hours: Annotated[int, Meta(ge=1, le=8760)] = 24
-    base_url: str = ""
-    containers: tuple[ContainerName, ...] = ()
-    permitted_dns: tuple[Domain, ...] = ()
-    excluded_dns: tuple[Domain, ...] = ()
-    permitted_emails: tuple[EmailRange, ...] = ()
-    excluded_emails: tuple[EmailRange, ...] = ()
-    permitted_addresses: tuple[Cidr, ...] = ()
-    excluded_addresses: tuple[Cidr, ...] = ()
-    profiles: tuple[AuthorityProfile, ...] = ()
-
-
-class Pki(Table, frozen=True, kw_only=True):
-    """The plain HTTP listener. enabled: None for when something needs it."""
-
-    enabled: bool | None = None
-    address: Address = Address("127.0.0.1")
-    port: DerivedPort = 0
-
-
-class EventSubscription(Table, frozen=True, kw_only=True):
-    """A webhook that gets events. containers: names of vaults. types: of events. Both: none is all."""
-
-    name: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]+$", min_length=3, max_length=64)]
-    url: Text
-    schema: Literal["eventgrid", "cloudevents"] = "eventgrid"
-    ca_file: Path | None = None
-    header_file: Path | None = None
-    containers: tuple[ContainerName, ...] = ()
-    types: tuple[EventType, ...] = ()
-    timeout_seconds: Annotated[float, Meta(gt=0, le=60)] = 30.0
-
-
-class Smtp(Table, frozen=True, kw_only=True):
-    """The mail server that takes our mail. Without a host there is no mail."""
-
-    host: str = ""
-    port: DerivedPort = 0
-    tls: Literal["starttls", "tls", "none"] = "starttls"
-    ca_file: Path | None = None
-    username: str = ""
-    password_file: Path | None = None
-    sender: str = ""
-    timeout_seconds: Annotated[float, Meta(gt=0, le=60)] = 30.0
 
 
 class ContainerRules(Table, frozen=True, kw_only=True):
@@ -417,26 +285,3 @@ class Settings(Table, frozen=True, kw_only=True):
     @property
     def audit_directory(self) -> Path:
         return self.audit.directory or self.layout.audit
-
-
-def decode_text(kind: type, value: object) -> object:
-    """msgspec's hook for the types above that are written as strings. Raises ValueError with a reason."""
-    if not isinstance(value, str):
-        raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
-    if kind is Path:
-        if not value or "\0" in value:
-            raise ValueError("Expected a path")
-        return Path(value)
-    if kind is Guid:
-        return Guid(UUID(value))
-    if kind is Cidr:
-        network = ipaddress.ip_network(value, strict=True)
-        if isinstance(network, ipaddress.IPv6Network) and network.network_address.ipv4_mapped is not None:
-            raise ValueError("An IPv4 range is written as IPv4")
-        return Cidr(value)
-    if kind is Address:
-        address = ipaddress.ip_address(value)
-        if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
-            raise ValueError("A zone is not taken")
-        return Address(value)
-    raise NotImplementedError(kind)  # how a hook tells msgspec that it does not know a type

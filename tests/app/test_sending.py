@@ -14,7 +14,7 @@ import pytest
 from hsmvault.app.sending import read_headers, sending_jobs
 from hsmvault.clock import MovedClock
 from hsmvault.config import Settings
-from hsmvault.config.settings import EventSubscription, Smtp
+from hsmvault.config.certificates import EventSubscription, Smtp
 from hsmvault.errors import ConfigurationError
 from hsmvault.store.database import Database
 from hsmvault.store.migrations import migrate

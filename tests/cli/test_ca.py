@@ -19,7 +19,7 @@ from hsmvault.cli.listeners import bind
 from hsmvault.cli.main import main
 from hsmvault.clock import SystemClock
 from hsmvault.config import read_settings
-from hsmvault.config.settings import Pki
+from hsmvault.config.certificates import Pki
 from hsmvault.errors import ConfigurationError, PortTaken
 from hsmvault.model.authorities import AuthorityRole, IssuedRow
 from hsmvault.resources.authorities import LocalAuthority

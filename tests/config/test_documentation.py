@@ -10,7 +10,7 @@ import pytest
 from hsmvault.config import Settings, read_settings
 from hsmvault.config.reading import _table_of
 from hsmvault.config.rules import missing_for_serve
-from hsmvault.config.settings import Table
+from hsmvault.config.values import Table
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 EXAMPLE = re.compile(r"^#(?=[\[\w])", re.MULTILINE)

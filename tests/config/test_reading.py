@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from hsmvault.config import Settings, read_issuers, read_settings
-from hsmvault.config.settings import decode_text
+from hsmvault.config.values import decode_text
 from hsmvault.errors import ConfigurationError
 
 GUID = "11111111-1111-1111-1111-111111111111"

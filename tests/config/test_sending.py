@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hsmvault.config import Settings, read_settings
-from hsmvault.config.settings import EventSubscription, Smtp
+from hsmvault.config.certificates import EventSubscription, Smtp
 from hsmvault.errors import ConfigurationError
 
 HOOK = "[[events]]\nname = 'abc'\nurl = 'https://a.example/x?y=z'\n"

@@ -11,7 +11,8 @@ import pytest
 from hsmvault.app.trust import configured_issuer
 from hsmvault.clock import MovedClock
 from hsmvault.config.names import Names
-from hsmvault.config.settings import Audiences, Guid, TrustedIssuer
+from hsmvault.config.settings import Audiences, TrustedIssuer
+from hsmvault.config.values import Guid
 from hsmvault.errors import Unauthorized
 from hsmvault.model.principals import Caller
 from hsmvault.pipeline.issuers import Issuers

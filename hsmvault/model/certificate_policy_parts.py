@@ -46,7 +46,9 @@ class KeyParts:
         if family is Family.RSA:
             if self.curve is not None:
                 raise BadRequest("Property crv has invalid value\r\n")
-            size = self.size_bits or (base.size_bits if same else 2048)
+            size = self.size_bits
+            if size is None:
+                size = base.size_bits if same else 2048
             _check_size(size, RSA_SIZES_BITS)
             return KeyProperties(family, hardware, size, None, exportable, reuse)
         curve = self._curve(base.curve if same else None)

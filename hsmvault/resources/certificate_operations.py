@@ -9,7 +9,7 @@ from hsmvault.clock import Clock
 from hsmvault.custody.certificate_signing import Signer
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.protocols import KeyHandle
-from hsmvault.errors import BadRequest
+from hsmvault.errors import Forbidden
 from hsmvault.model.algorithms import KeySpec
 from hsmvault.model.certificates import CertificateOperation, Status
 from hsmvault.model.containers import Container
@@ -48,7 +48,7 @@ class Operations:
         self, container: Container, name: str, request_id: str | None = None, *, requested: bool = True
     ) -> CertificateOperation:
         """Whoever goes on with the operation then cancels it: the caller has the engine do so. requested: False takes
-        the wish back. Raises NotFound, BadRequest when the operation is over, Conflict."""
+        the wish back. Raises NotFound, Forbidden when the operation is over, Conflict."""
         for attempt in range(_ATTEMPTS):
             try:
                 return await self._request_cancellation(container, name, request_id, requested=requested)
@@ -96,7 +96,7 @@ class Operations:
         async with self._database.write() as tx:
             operation = await _found(tx, container, name, request_id)
             if operation.status is not Status.IN_PROGRESS:
-                raise BadRequest(f"The pending certificate operation is not in progress: {operation.status.value}.")
+                raise Forbidden(f"The pending certificate operation is not in progress: {operation.status.value}.")
             if operation.cancellation_requested is requested:
                 return operation
             waits = operation.policy.issuer.is_unknown and not requested

@@ -93,7 +93,7 @@ class Keys:
         custodian = self._custodians.for_new(container, hardware=hardware)
         exponents = admitted_exponents(container)
         material: PrivateKeyMaterial = await self._checks.submit(lambda _: key.material(exponents))
-        await self._check_name(container, name)
+        await self._check_name(container, name, "import")
         version = self._identifiers.version()
         held = await custodian.admit(material, binding_of(container.id, name, version), terms)
         return await self._commit_new(container, name, version, held, settings, custodian, modulus=key.modulus)
@@ -108,7 +108,7 @@ class Keys:
         exchange = (await self._cache.find(container, key.exchange_name, key.exchange_version)).row
         check_usable(exchange, "import", self._clock.now(), timely=True)
         custodian = self._custodians.holding(container, exchange.custody)
-        await self._check_name(container, name)
+        await self._check_name(container, name, "import")
         version = self._identifiers.version()
         held = await custodian.admit_wrapped(
             held_by(exchange),
@@ -263,18 +263,18 @@ class Keys:
             raise refusals.deleted_not_found(Kind.KEYS, name)
         return found[0], _deleted(*found)
 
-    async def _check_name(self, container: Container, name: str) -> None:
-        """Before the expensive part; the transaction looks again."""
+    async def _check_name(self, container: Container, name: str, operation: str = "create") -> None:
+        """Before the expensive part; the transaction looks again. operation: the word of the refusal."""
         async with self._database.read() as tx:
             at_name = await store.name(tx, container.id, name.lower())
             _check_takes_version(container, at_name)
-            await self._check_latest(tx, at_name)
+            await self._check_latest(tx, at_name, operation)
 
-    async def _check_latest(self, tx: Transaction, at_name: KeyName | None) -> None:
+    async def _check_latest(self, tx: Transaction, at_name: KeyName | None, operation: str = "create") -> None:
         """Raises Forbidden for the name of a certificate's key."""
         latest = None if at_name is None else await store.version(tx, at_name.container_id, at_name.folded, None)
         if latest is not None:
-            _check_own_life(latest, "create")
+            _check_own_life(latest, operation)
 
     async def _commit_new(
         self,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from hsmvault.model.algorithms import Curve, Family
-from hsmvault.model.certificate_policies import Action, AlternativeNames, IssuerParameters, LifetimeAction
+from hsmvault.model.certificate_policies import UNKNOWN, Action, AlternativeNames, IssuerParameters, LifetimeAction
 from hsmvault.model.certificate_policy_parts import KeyParts, PolicyParts, X509Parts
 from hsmvault.resources.refusals import invalid_property
 from hsmvault.wire.codec import checked_tags, from_any_base64
@@ -151,7 +151,7 @@ def policy_of(body: Policy) -> PolicyParts:
         content_type=None if body.secret_props is None else body.secret_props.contentType,
         x509=None if body.x509_props is None else _x509(body.x509_props),
         actions=None if body.lifetime_actions is None else tuple(_action(one) for one in body.lifetime_actions),
-        issuer=None if body.issuer is None or body.issuer.name is None else _issuer(body.issuer, body.issuer.name),
+        issuer=None if body.issuer is None or body.issuer == Issuer() else _issuer(body.issuer),
         enabled=None if body.attributes is None else body.attributes.enabled,
     )
 
@@ -205,5 +205,6 @@ def _action(one: Lifetime) -> LifetimeAction:
     return LifetimeAction(action, trigger.lifetime_percentage, trigger.days_before_expiry)
 
 
-def _issuer(issuer: Issuer, name: str) -> IssuerParameters:
-    return IssuerParameters(name, issuer.cty, issuer.cert_transparency)
+def _issuer(issuer: Issuer) -> IssuerParameters:
+    """The issuer Unknown when only the rest is said, as the service documents."""
+    return IssuerParameters(UNKNOWN if issuer.name is None else issuer.name, issuer.cty, issuer.cert_transparency)

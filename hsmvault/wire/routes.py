@@ -13,8 +13,10 @@ from hsmvault.model.containers import ContainerKind
 from hsmvault.model.operations import OPERATIONS, Kind, Operation
 
 _NAME, _VERSION, _SCOPE = "{name}", "{version}", "{scope}"
+_ISSUERS = "/certificates/issuers/"
 _MOST_KNOWN = 4096  # paths that are remembered: a key is asked for again and again by the same one
 _LONGEST_KNOWN = 256  # characters; a name, a version and an operation have at most 180
+_ISSUERS = "/certificates/issuers"
 _SCOPES = (local_roles.ALL, local_roles.KEYS, f"{local_roles.KEYS}/{_NAME}")
 
 
@@ -32,11 +34,13 @@ class Match:
 
     @property
     def object_name(self) -> str:
-        """The one object that the permission is asked for, not checked; "" for the whole container."""
+        """The one object that the permission is asked for, not checked; "" for the whole container. An issuer is no
+        object of its own: who may manage the certificate of the same name may not manage it."""
         if self.scope is not None:
             return self.scope.removeprefix(local_roles.KEYS).removeprefix("/")
-        is_object = self.operation.kind is not Kind.ADMINISTRATION or self.operation.path.startswith("/keys/{name}")
-        return self.name if is_object else ""
+        path = self.operation.path
+        is_object = self.operation.kind is not Kind.ADMINISTRATION or path.startswith("/keys/{name}")
+        return self.name if is_object and not path.startswith(_ISSUERS) else ""
 
 
 @dataclass(slots=True)

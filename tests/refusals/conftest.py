@@ -4,7 +4,8 @@ import pytest
 import pytest_asyncio
 
 from hsmvault.store.migrations import migrate
-from tests.refusals.rig import Rig, prepared
+from tests.refusals.grounds import prepare
+from tests.refusals.rig import Rig, running
 from tests.softhsm import SoftToken, copied, softhsm_template  # noqa: F401  # a fixture
 
 
@@ -15,5 +16,6 @@ async def rig(softhsm_template: SoftToken, tmp_path_factory: pytest.TempPathFact
     database = folder / "hsmvault.db"
     migrate(f"sqlite:///{database}")
     with copied(softhsm_template) as token:
-        async with prepared(token, folder, database) as rig:
+        async with running(token, folder, database) as rig:
+            await prepare(rig)
             yield rig

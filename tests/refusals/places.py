@@ -7,7 +7,9 @@ from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Containe
 from hsmvault.model.lifecycle import Retention
 from hsmvault.model.network import NetworkRules
 from tests.pipeline.world import POOL_RESOURCE, RESOURCE, TENANT, VAULT
-from tests.refusals.table import PERMISSIONS, ROWS, Row
+from tests.refusals.rows import Row
+from tests.refusals.table import PERMISSIONS, ROWS
+from tests.refusals.words import Objects
 
 NOBODY = "44444444-0000-0000-0000-000000000009"
 """A principal of the tenant without any role. It stands in the access policies alone."""
@@ -15,12 +17,14 @@ NOBODY = "44444444-0000-0000-0000-000000000009"
 
 @dataclass(frozen=True)
 class Place:
-    """A container, as a client names it. hardware: which class of custody its keys have here."""
+    """A container, as a client names it. hardware: which class of custody its keys have here. kind: of the objects that
+    it is there for; None for no objects at all."""
 
     name: str
     is_pool: bool = False
     hardware: bool = False
     tenant: str = TENANT
+    kind: Objects | None = None
 
     @property
     def host(self) -> str:
@@ -35,46 +39,71 @@ class Place:
         """As refusals name it."""
         return f"{self.name};location=westeurope"
 
+    def serves(self, row: Row) -> bool:
+        return row.in_pools if self.is_pool else row.in_vaults
+
     @property
     def rows(self) -> dict[str, Row]:
-        """The operations that it serves."""
-        return {name: row for name, row in ROWS.items() if self.is_pool or row.in_vaults}
+        """The operations that it serves, of its kind of objects."""
+        return {name: row for name, row in ROWS.items() if self.serves(row) and self.kind in (None, row.kind)}
 
     def __str__(self) -> str:
         return self.name
 
 
-SOFT = Place("dev")
-HARD = Place("premium", hardware=True)
-POOL = Place("devhsm", is_pool=True, hardware=True)
-GROUNDS = (SOFT, HARD, POOL)
+SOFT = Place("dev", kind=Objects.KEYS)
+HARD = Place("premium", hardware=True, kind=Objects.KEYS)
+POOL = Place("devhsm", is_pool=True, hardware=True, kind=Objects.KEYS)
+SECRETS = Place("secretive", kind=Objects.SECRETS)
+CERTIFIED = Place("certified", kind=Objects.CERTIFICATES)
+KEY_GROUNDS = (SOFT, HARD, POOL)
 """Where keys are: in software, in the HSM, and in a pool."""
-KINDS = (HARD, POOL)
+GROUNDS = (*KEY_GROUNDS, SECRETS, CERTIFIED)
+KEY_KINDS = (HARD, POOL)
 """One of each kind, for what has nothing to do with custody."""
+KINDS = (*KEY_KINDS, SECRETS, CERTIFIED)
+KEPT = tuple(Place("kept", kind=kind) for kind in Objects)
+KEPT_POOL = Place("kepthsm", is_pool=True, hardware=True, kind=Objects.KEYS)
+"""Under purge protection."""
 
 
-def container(number: int, place: str, kind: ContainerKind = ContainerKind.VAULT, **rules: Any) -> Container:
-    return replace(VAULT, id=f"11111111-0000-0000-0000-0000000009{number:02}", name=place, kind=kind, **rules)
+def but(row: Row) -> Place:
+    """Where NOBODY has every permission, of all kinds of objects, but those of this operation."""
+    return Place(f"but-{row.kind.value[0]}-{row.permissions[0]}", kind=row.kind)
+
+
+def only(kind: Objects, permission: str) -> Place:
+    """Where NOBODY has this permission alone."""
+    return Place(f"only-{kind.value[0]}-{permission}", kind=kind)
+
+
+def container(number: int, place: Place, **rules: Any) -> Container:
+    kind = ContainerKind.POOL if place.is_pool else ContainerKind.VAULT
+    return replace(VAULT, id=f"11111111-0000-0000-0000-00000000{number:04}", name=place.name, kind=kind, **rules)
 
 
 def containers() -> list[Container]:
-    """Beside those of the service. but-…: access policies that give everything but one permission; only-…: only it."""
+    """Beside those of the service."""
     closed = NetworkRules(public_access=False)
+    kept = Retention(7, purge_protection=True)
     made = [
-        container(1, "premium"),
-        container(2, "closed", network=closed),
-        container(3, "closedhsm", ContainerKind.POOL, network=closed),
-        container(4, "kept", retention=Retention(7, purge_protection=True)),
-        container(5, "kepthsm", ContainerKind.POOL, retention=Retention(7, purge_protection=True)),
+        container(9001, HARD),
+        container(9002, Place("closed"), network=closed),
+        container(9003, Place("closedhsm", is_pool=True), network=closed),
+        container(9004, KEPT[0], retention=kept),
+        container(9005, KEPT_POOL, retention=kept),
+        container(9006, SECRETS),
+        container(9007, CERTIFIED),
     ]
-    for permission in sorted(PERMISSIONS):
-        for word, given in (("but", PERMISSIONS - {permission}), ("only", {permission})):
-            made.append(
-                container(
-                    len(made) + 10,
-                    f"{word}-{permission}",
-                    authorization=AuthorizationModel.ACCESS_POLICIES,
-                    access_policies=(AccessPolicy(TENANT, NOBODY, keys=frozenset(given)),),
-                )
-            )
+    given: dict[str, dict[Objects, frozenset[str]]] = {}
+    for row in ROWS.values():
+        if row.permissions:
+            given[but(row).name] = {**PERMISSIONS, row.kind: PERMISSIONS[row.kind] - set(row.permissions)}
+    for kind, permissions in PERMISSIONS.items():
+        given |= {only(kind, permission).name: {kind: frozenset({permission})} for permission in permissions}
+    for number, (name, granted) in enumerate(sorted(given.items()), start=9100):
+        keys, secrets, certificates = (granted.get(kind, frozenset()) for kind in Objects)
+        policy = AccessPolicy(TENANT, NOBODY, keys=keys, secrets=secrets, certificates=certificates)
+        access = {"authorization": AuthorizationModel.ACCESS_POLICIES, "access_policies": (policy,)}
+        made.append(container(number, Place(name), **access))
     return made

@@ -1,4 +1,4 @@
-"""One service for the whole folder, with containers of every kind and keys for every operation.
+"""One service for the whole folder, with containers of every kind and objects for every operation.
 
 No refusal changes anything: `refused` looks at the database each time. Tests that do change something use names of
 their own.
@@ -20,26 +20,20 @@ from hsmvault.custody.hard import WrappedCustodian
 from hsmvault.custody.protocols import CustodyClass
 from hsmvault.model import local_roles, pool_roles
 from hsmvault.model.roles import RoleAssignment
-from tests.pipeline.world import (
-    APPLICATION_ID,
-    ISS,
-    OBJECT_ID,
-    b64,
-)
+from tests.pipeline.world import APPLICATION_ID, ISS, OBJECT_ID
+from tests.refusals.certificate_bodies import SELF_SIGNED
 from tests.refusals.checks import check, last_record
-from tests.refusals.places import GROUNDS, NOBODY, Place, containers
-from tests.refusals.table import NEWEST, Row
-from tests.refusals.words import CALLER, Refusal
+from tests.refusals.places import NOBODY, Place, containers
+from tests.refusals.rows import Row
+from tests.refusals.table import NEWEST
+from tests.refusals.words import CALLER, Objects, Refusal
+from tests.resources.certificate_stage import StandIn
 from tests.softhsm import SoftToken, offer_export
 from tests.wire.service import Answer, Service, read_answer, serving
 
 NONSENSE = b"{not json"
-RELEASE_POLICY = {
-    "data": b64(b'{"version":"1.0.0","anyOf":[{"authority":"https://a/","allOf":[{"claim":"a","equals":1}]}]}')
-}
 SIGNATURES = {401: "Unauthorized", 403: "Forbidden", 404: "Not Found"}
 """Those that are published."""
-SIX = ["encrypt", "decrypt", "sign", "verify", "wrapKey", "unwrapKey"]
 
 
 class Client:
@@ -61,7 +55,7 @@ class Client:
 
 @dataclass
 class Rig:
-    """versions: of the keys, by place and name. bodies: by place and operation, what a usable key accepts."""
+    """versions: of the objects, by place and name. bodies: by place and operation, what an object accepts."""
 
     service: Service
     client: Client
@@ -130,7 +124,7 @@ class Rig:
             assert not found, "the beginning of every client's conversation is recorded"
             return
         assert found, "the refusal is not recorded"
-        is_one = row is not None and (place.is_pool or row.in_vaults)
+        is_one = row is not None and place.serves(row)
         name = "Authentication" if expected.status == 401 else row.audit if row and is_one else "Unknown"
         assert (record["operationName"], record["properties"]["httpStatusCode"]) == (name, expected.status)
         assert record["resultSignature"] == SIGNATURES.get(expected.status, record["resultSignature"])
@@ -139,16 +133,30 @@ class Rig:
         if expected.message is not None:
             assert record["resultDescription"] == expected.message
 
-    async def make(self, place: Place, name: str, body: Mapping[str, object]) -> str:
-        answer = await self.ask(place, "POST", f"/keys/{name}/create", body)
-        assert answer.status == 200, answer.body
-        version = str(answer.json["key"]["kid"]).rpartition("/")[2]
+    async def make(self, place: Place, name: str, body: Mapping[str, object] | None = None) -> str:
+        """An object of the place's kind, and its version. body: of its creation, when it has to be a certain one. A
+        certificate that does not wait for anybody is there then."""
+        match place.kind:
+            case Objects.KEYS:
+                usual: Mapping[str, object] = {"kty": "EC-HSM" if place.hardware else "EC"}
+                made = await self.done(place, "POST", f"/keys/{name}/create", body or usual)
+                identifier = str(made["key"]["kid"])
+            case Objects.SECRETS:
+                made = await self.done(place, "PUT", f"/secrets/{name}", body or {"value": name})
+                identifier = str(made["id"])
+            case _:
+                policy = {"policy": SELF_SIGNED}
+                begun = await self.done(place, "POST", f"/certificates/{name}/create", body or policy)
+                while begun["status"] == "inProgress" and begun["issuer"]["name"] == "Self":
+                    begun = await self.done(place, "GET", f"/certificates/{name}/pending")
+                identifier = str((await self.done(place, "GET", f"/certificates/{name}"))["id"])
+        version = identifier.rpartition("/")[2]
         self.versions[place.name, name] = version
         return version
 
     async def done(self, place: Place, method: str, target: str, body: object = None) -> Any:
         answer = await self.ask(place, method, target, body)
-        assert answer.status in (200, 204), answer.body
+        assert answer.status in (200, 201, 202, 204), answer.body
         return answer.json if answer.body else None
 
 
@@ -157,13 +165,13 @@ def caller(object_id: str = OBJECT_ID) -> str:
 
 
 @asynccontextmanager
-async def prepared(token: SoftToken, folder: Path, database: Path) -> AsyncIterator[Rig]:
-    """database: an empty one with its schema, of the rig's own."""
+async def running(token: SoftToken, folder: Path, database: Path) -> AsyncIterator[Rig]:
+    """database: an empty one with its schema, of the rig's own. There are no objects yet (grounds.py)."""
     async with token.world() as world:
         await offer_export(world)
         wrapped = WrappedCustodian(world, RandomIdentifiers())
         hard = WorldCustody(CustodyClass.WRAPPED, {CustodyClass.WRAPPED: wrapped}, world.mac)
-        async with serving(database, folder / "audit", more=containers(), hard=hard) as service:
+        async with serving(database, folder / "audit", more=containers(), hard=hard, issuers=[StandIn()]) as service:
             service.directory.put(NOBODY)
             pool = next(one for one in containers() if one.name == "kepthsm")
             everywhere = local_roles.stored_scope(pool.id, "/")
@@ -172,51 +180,4 @@ async def prepared(token: SoftToken, folder: Path, database: Path) -> AsyncItera
             ]
             client = Client(*await asyncio.open_connection("127.0.0.1", service.port))
             with closing(client), closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-                rig = Rig(service, client, connection)
-                for place in GROUNDS:
-                    await _make_keys(rig, place)
-                yield rig
-
-
-async def _make_keys(rig: Rig, place: Place) -> None:
-    """good: usable for all; turning: its state is set by the tests; signs, wraps: with some key_ops; gone: deleted.
-
-    exchange, exportable, secure: in hardware, for what only such keys do. Of good and gone there are backups.
-    """
-    aes = {"kty": "oct-HSM", "key_size": 256}
-    rsa = {"kty": "RSA-HSM" if place.hardware else "RSA"}
-    general = aes if place.is_pool else rsa
-    ec = {"kty": "EC-HSM" if place.hardware else "EC"}
-    await rig.make(place, "good", {**general, "key_ops": SIX})
-    await rig.make(place, "turning", {**general, "key_ops": SIX})
-    await rig.make(place, "signs", {**general, "key_ops": ["sign", "verify"]})
-    await rig.make(place, "wraps", {**general, "key_ops": ["encrypt", "decrypt", "wrapKey", "unwrapKey"]})
-    await rig.make(place, "gone", ec)
-    for name in ("good", "gone"):
-        rig.bodies[place.name, f"restore {name}"] = await rig.done(place, "POST", f"/keys/{name}/backup")
-    await rig.done(place, "DELETE", "/keys/gone")
-    await _make_bodies(rig, place)
-    if place.hardware:
-        exportable = {"exportable": True}
-        policy = {"release_policy": RELEASE_POLICY}
-        await rig.make(place, "exchange", {"kty": "RSA-HSM", "key_size": 2048, "key_ops": ["import"]})
-        await rig.make(place, "exportable", {**ec, "attributes": exportable, **policy})
-        await rig.make(place, "secure", {**general, "key_ops": ["secureWrapKey", "secureUnwrapKey"], **policy})
-
-
-async def _make_bodies(rig: Rig, place: Place) -> None:
-    """Bodies with which `turning` does each of the six."""
-    digest = b64(bytes(32))
-    seal, wrap = ("A256GCM", "A256KW") if place.is_pool else ("RSA-OAEP", "RSA-OAEP")
-    signing = "HS256" if place.is_pool else "RS256"
-    sealed = await rig.done(place, "POST", "/keys/turning//encrypt", {"alg": seal, "value": digest})
-    wrapped = await rig.done(place, "POST", "/keys/turning//wrapkey", {"alg": wrap, "value": digest})
-    opening = {name: sealed[name] for name in ("value", "iv", "tag") if name in sealed}
-    rig.bodies |= {
-        (place.name, "encrypt"): {"alg": seal, "value": digest},
-        (place.name, "decrypt"): {"alg": seal, **opening},
-        (place.name, "sign"): {"alg": signing, "value": digest},
-        (place.name, "verify"): {"alg": signing, "digest": digest, "value": b64(bytes(32 if place.is_pool else 256))},
-        (place.name, "wrap_key"): {"alg": wrap, "value": digest},
-        (place.name, "unwrap_key"): {"alg": wrap, "value": wrapped["value"]},
-    }
+                yield Rig(service, client, connection)

@@ -1,14 +1,15 @@
-"""What a well-formed request may not ask for, in the words that are published."""
+"""What a well-formed request may not ask of keys, in the words that are published."""
 
 from typing import Any
 
 import pytest
 
 from tests.pipeline.world import b64
-from tests.refusals.places import HARD, KINDS, POOL, SOFT, Place
-from tests.refusals.rig import RELEASE_POLICY, Rig
+from tests.refusals.grounds import RELEASE_POLICY
+from tests.refusals.places import HARD, KEY_KINDS, POOL, SOFT, Place
+from tests.refusals.rig import Rig
 from tests.refusals.table import ROWS
-from tests.refusals.words import Refusal
+from tests.refusals.words import NOT_PUBLISHED, Refusal, unsupported_size
 from tests.refusals.wrapped import importable
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -21,7 +22,7 @@ def bad(message: str) -> Refusal:
     return Refusal(400, "BadParameter", message)
 
 
-@pytest.mark.parametrize("place", KINDS, ids=str)
+@pytest.mark.parametrize("place", KEY_KINDS, ids=str)
 @pytest.mark.parametrize(
     ("members", "message"),
     [
@@ -42,7 +43,7 @@ async def test_exportable_keys_and_release_policies_come_together(
         await rig.refused(place, row, bad(message), row.target("coming-in"), body={**body, **members})
 
 
-@pytest.mark.parametrize("place", KINDS, ids=str)
+@pytest.mark.parametrize("place", KEY_KINDS, ids=str)
 async def test_an_immutable_release_policy_stays(rig: Rig, place: Place) -> None:
     row, other = (
         ROWS["update_key"],
@@ -55,7 +56,7 @@ async def test_an_immutable_release_policy_stays(rig: Rig, place: Place) -> None
         await rig.refused(place, row, expected, row.target("immutable"), body={"release_policy": policy})
 
 
-@pytest.mark.parametrize("place", KINDS, ids=str)
+@pytest.mark.parametrize("place", KEY_KINDS, ids=str)
 @pytest.mark.parametrize(
     ("body", "size", "sizes"),
     [
@@ -69,8 +70,7 @@ async def test_a_size_that_does_not_fit_is_refused_with_those_that_do(
     rig: Rig, place: Place, body: dict[str, Any], size: int, sizes: str
 ) -> None:
     row = ROWS["create_key"]
-    expected = bad(f"Unsupported key size ({size}). Supported sizes are {sizes}")
-    await rig.refused(place, row, expected, row.target("coming-in"), body=body)
+    await rig.refused(place, row, unsupported_size(size, sizes), row.target("coming-in"), body=body)
 
 
 @pytest.mark.parametrize("count", [0, -1, 129, 2**63, -(2**70)])
@@ -88,11 +88,7 @@ async def test_a_secret_key_that_comes_in_has_its_limit(rig: Rig) -> None:
         await rig.refused(POOL, row, expected, row.target("coming-in"), body=body)
 
 
-NOT_PUBLISHED = Refusal(400, "BadParameter", None)
-"""Only the status and the code of these are."""
-
-
-@pytest.mark.parametrize("place", KINDS, ids=str)
+@pytest.mark.parametrize("place", KEY_KINDS, ids=str)
 @pytest.mark.parametrize(
     "members",
     [
@@ -134,16 +130,6 @@ async def test_a_container_takes_its_own_types_of_keys_alone(rig: Rig, place: Pl
     await rig.refused(place, admit, NOT_PUBLISHED, admit.target("coming-in"), body={"key": key})
 
 
-@pytest.mark.parametrize("place", KINDS, ids=str)
-async def test_what_is_no_backup_of_this_place_restores_nothing(rig: Rig, place: Place) -> None:
-    row = ROWS["restore_key"]
-    (other,) = (one for one in KINDS if one is not place)
-    value = str(rig.bodies[place.name, "restore gone"]["value"])
-    from_elsewhere = str(rig.bodies[other.name, "restore gone"]["value"])
-    for text in ("", "AAAA", b64(bytes(5000)), value[:-4], value[4:], value[:40] + "AAAA" + value[44:], from_elsewhere):
-        await rig.refused(place, row, NOT_PUBLISHED, row.target(""), body={"value": text})
-
-
 def rotate(**trigger: str) -> dict[str, Any]:
     return {"trigger": trigger, "action": {"type": "Rotate"}}
 
@@ -174,7 +160,7 @@ IN_POOLS = {
 }
 
 
-@pytest.mark.parametrize("place", KINDS, ids=str)
+@pytest.mark.parametrize("place", KEY_KINDS, ids=str)
 async def test_a_rotation_policy_has_its_minimums(rig: Rig, place: Place) -> None:
     row = ROWS["update_key_rotation_policy"]
     for actions, expiry in {**IN_BOTH, **{f"own {name}": one for name, one in _own(place).items()}}.values():
@@ -184,9 +170,3 @@ async def test_a_rotation_policy_has_its_minimums(rig: Rig, place: Place) -> Non
 
 def _own(place: Place) -> dict[str, Any]:
     return IN_POOLS if place.is_pool else IN_VAULTS
-
-
-@pytest.mark.parametrize("place", KINDS, ids=str)
-async def test_names_of_keys_that_were_refused_are_free(rig: Rig, place: Place) -> None:
-    answer = await rig.ask(place, "GET", "/keys/coming-in")
-    assert answer.status == 404

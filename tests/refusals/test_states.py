@@ -3,10 +3,12 @@
 import pytest
 
 from tests.refusals import words
-from tests.refusals.places import GROUNDS, HARD, KINDS, POOL, Place
-from tests.refusals.rig import SIX, Rig
-from tests.refusals.table import ROWS, Row
-from tests.refusals.words import Refusal
+from tests.refusals.grounds import SIX
+from tests.refusals.places import HARD, KEY_GROUNDS, KEY_KINDS, POOL, Place
+from tests.refusals.rig import Rig
+from tests.refusals.rows import Row
+from tests.refusals.table import ROWS
+from tests.refusals.words import Objects, Refusal
 from tests.refusals.wrapped import transfer
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -44,7 +46,7 @@ async def have(rig: Rig, place: Place, name: str, state: str) -> None:
 
 
 @pytest.mark.parametrize("operation", USES)
-@pytest.mark.parametrize("place", GROUNDS, ids=str)
+@pytest.mark.parametrize("place", KEY_GROUNDS, ids=str)
 async def test_a_key_is_used_or_not_as_its_state_says(rig: Rig, place: Place, operation: str) -> None:
     row, body = USES[operation], rig.bodies[place.name, operation]
     assert row.use is not None
@@ -60,7 +62,7 @@ async def test_a_key_is_used_or_not_as_its_state_says(rig: Rig, place: Place, op
 
 
 @pytest.mark.parametrize("operation", IN_HARDWARE)
-@pytest.mark.parametrize("place", KINDS, ids=str)
+@pytest.mark.parametrize("place", KEY_KINDS, ids=str)
 async def test_a_key_in_hardware_is_used_or_not_as_its_state_says(rig: Rig, place: Place, operation: str) -> None:
     row = ROWS[operation]
     target, body = request(rig, place, operation)
@@ -89,7 +91,7 @@ def request(rig: Rig, place: Place, operation: str) -> tuple[str, object]:
 
 
 @pytest.mark.parametrize("state", STATES)
-@pytest.mark.parametrize("place", GROUNDS, ids=str)
+@pytest.mark.parametrize("place", KEY_GROUNDS, ids=str)
 async def test_reading_changing_and_removing_a_key_goes_on_in_every_state(rig: Rig, place: Place, state: str) -> None:
     name = f"lives-{state.replace(' ', '-')}"
     kty = "EC-HSM" if place.hardware else "EC"
@@ -118,7 +120,7 @@ async def test_reading_changing_and_removing_a_key_goes_on_in_every_state(rig: R
 
 
 @pytest.mark.parametrize("operation", [*USES, "release", "securewrapkey", "secureunwrapkey"])
-@pytest.mark.parametrize("place", GROUNDS, ids=str)
+@pytest.mark.parametrize("place", KEY_GROUNDS, ids=str)
 async def test_a_key_does_nothing_that_its_key_ops_do_not_say(rig: Rig, place: Place, operation: str) -> None:
     """`release` stands in no key_ops: a key that is not exportable does not do it."""
     row = ROWS[operation]
@@ -153,7 +155,7 @@ async def test_a_key_exchange_key_that_is_not_there_is_not_found(rig: Rig, place
     row, version = ROWS["import_key"], rig.versions[place.name, "gone"]
     for name in ("never-was", "gone"):
         body = {"key": transfer(f"https://{place.host}/keys/{name}/{version}")}
-        await rig.refused(place, row, words.not_found(name, version), row.target("coming-in"), body=body)
+        await rig.refused(place, row, words.not_found(Objects.KEYS, name, version), row.target("coming-in"), body=body)
 
 
 def good_body(row: Row) -> object:

@@ -6,9 +6,10 @@ import pytest
 
 from tests.pipeline.world import LOGIN, MANAGEMENT, OTHER_TENANT, POOL_RESOURCE, RESOURCE, TENANT, rsa_key
 from tests.refusals import words
-from tests.refusals.places import KINDS, Place
+from tests.refusals.cases import served
+from tests.refusals.places import CERTIFIED, KEY_KINDS, SECRETS, Place
 from tests.refusals.rig import NONSENSE, Rig
-from tests.refusals.table import NEWEST, ROWS
+from tests.refusals.table import ROWS
 from tests.refusals.words import Refusal
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
@@ -61,20 +62,40 @@ STRANGERS: dict[str, Stranger] = {
 }
 
 
-@pytest.mark.parametrize("operation", ROWS)
-@pytest.mark.parametrize("place", KINDS, ids=str)
-async def test_a_stranger_gets_the_challenge_before_anything_else_is_looked_at(
+@served()
+async def test_a_stranger_gets_the_challenge_before_the_body_is_looked_at(
     rig: Rig, place: Place, operation: str
 ) -> None:
     row = ROWS[operation]
     for stranger in STRANGERS.values():
         token, expected = stranger(rig, place)
-        for target in (f"{row.target('good')}?api-version={NEWEST}", f"{row.target('a_b', 'x')}?api-version=1.0"):
-            await rig.refused(place, row, expected, target, body=NONSENSE, token=token)
+        await rig.refused(place, row, expected, row.target("good"), body=NONSENSE, token=token)
 
 
-@pytest.mark.parametrize("operation", ROWS)
-@pytest.mark.parametrize("place", KINDS, ids=str)
+async def refused_before_its_address(rig: Rig, place: Place, operation: str) -> None:
+    row = ROWS[operation]
+    for stranger in STRANGERS.values():
+        token, expected = stranger(rig, place)
+        target = f"{row.target('a_b', 'x')}?api-version=1.0"
+        await rig.refused(place, row, expected, target, body=NONSENSE, token=token)
+
+
+@served(places=KEY_KINDS)
+async def test_a_stranger_gets_the_challenge_before_the_address_is_looked_at(
+    rig: Rig, place: Place, operation: str
+) -> None:
+    await refused_before_its_address(rig, place, operation)
+
+
+@pytest.mark.slow
+@served(places=(SECRETS, CERTIFIED))
+async def test_a_stranger_gets_the_challenge_before_the_address_of_secrets_and_certificates(
+    rig: Rig, place: Place, operation: str
+) -> None:
+    await refused_before_its_address(rig, place, operation)
+
+
+@served()
 async def test_what_is_no_bearer_token_is_none_at_all(rig: Rig, place: Place, operation: str) -> None:
     row, good = ROWS[operation], f"Authorization: Bearer {rig.token(place)}"
     for headers in (
@@ -90,8 +111,7 @@ async def test_what_is_no_bearer_token_is_none_at_all(rig: Rig, place: Place, op
 THEIRS = (Place("theirs", tenant=OTHER_TENANT), Place("theirshsm", is_pool=True, tenant=OTHER_TENANT))
 
 
-@pytest.mark.parametrize("operation", ROWS)
-@pytest.mark.parametrize("place", THEIRS, ids=str)
+@served(places=THEIRS)
 async def test_a_token_of_this_tenant_is_a_strangers_in_a_container_of_another(
     rig: Rig, place: Place, operation: str
 ) -> None:

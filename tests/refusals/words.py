@@ -5,9 +5,26 @@ text is what docs/divergences.md says, or None: then the status and the code alo
 """
 
 from dataclasses import dataclass
+from enum import Enum
 
 CALLER = "appid={application};oid={oid};iss={iss}"
 HELP = "For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid="
+
+
+class Objects(Enum):
+    """Kinds of objects: the value is the word of paths, permissions and scopes."""
+
+    KEYS = "keys"
+    SECRETS = "secrets"
+    CERTIFICATES = "certificates"
+
+    @property
+    def word(self) -> str:
+        """Of one, as texts and codes begin with it."""
+        return self.value.removesuffix("s").capitalize()
+
+    def __str__(self) -> str:
+        return self.value
 
 
 @dataclass(frozen=True)
@@ -82,12 +99,12 @@ def no_public_access(caller: str, container: str) -> Refusal:
     )
 
 
-def no_policy(caller: str, permission: str, container: str) -> Refusal:
+def no_policy(caller: str, kind: Objects, permission: str, container: str) -> Refusal:
     return Refusal(
         403,
         "Forbidden",
-        f"The user, group or application '{caller}' does not have keys {permission} permission on key vault "
-        f"'{container}'. {HELP}2125287",
+        f"The user, group or application '{caller}' does not have {kind} {permission} permission on "
+        f"key vault '{container}'. {HELP}2125287",
         "ForbiddenByPolicy",
     )
 
@@ -153,35 +170,46 @@ def invalid_name(name: str) -> Refusal:
     return Refusal(400, "BadParameter", f"The request URI contains an invalid name: {name}")
 
 
-# the key
+# the object
 
 
-def not_found(name: str, version: str = "") -> Refusal:
-    shown = f"{name}/{version}" if version else name
+def not_found(kind: Objects, name: str, version: str = "") -> Refusal:
+    between = "/versions/" if kind is Objects.CERTIFICATES else "/"
+    shown, word = f"{name}{between}{version}" if version else name, kind.word.lower()
     return Refusal(
         404,
-        "KeyNotFound",
-        f"A key with (name/id) {shown} was not found in this key vault. If you recently deleted this key you may be "
-        f"able to recover it using the correct recovery command. {HELP}2125182",
+        f"{kind.word}NotFound",
+        f"A {word} with (name/id) {shown} was not found in this key vault. If you recently deleted this {word} you may "
+        f"be able to recover it using the correct recovery command. {HELP}2125182",
     )
 
 
-def deleted_not_found(name: str) -> Refusal:
-    return Refusal(404, "KeyNotFound", f"Deleted Key not found: {name}")
+def deleted_not_found(kind: Objects, name: str) -> Refusal:
+    return Refusal(404, f"{kind.word}NotFound", f"Deleted {kind.word} not found: {name}")
 
 
-def name_is_deleted(name: str) -> Refusal:
+def pending_not_found(name: str) -> Refusal:
+    return Refusal(404, "PendingCertificateNotFound", f"Pending certificate not found: {name}")
+
+
+ISSUER_NOT_FOUND = Refusal(404, "CertificateIssuerNotFound", "Issuer not found")
+CONTACTS_NOT_FOUND = Refusal(404, "ContactsNotFound", "Contacts not found")
+
+
+def name_is_deleted(kind: Objects, name: str) -> Refusal:
     return Refusal(
         409,
         "Conflict",
-        f"Key {name} is currently in a deleted but recoverable state, and its name cannot be reused; in this state, "
-        "the key can only be recovered or purged.",
+        f"{kind.word} {name} is currently in a deleted but recoverable state, and its name cannot be reused; in this "
+        f"state, the {kind.word.lower()} can only be recovered or purged.",
         "ObjectIsDeletedButRecoverable",
     )
 
 
-def restore_conflict(kid: str) -> Refusal:
-    return Refusal(409, "Conflict", f"Conflict while restoring key {kid} - key already exists or concurrent access")
+def restore_conflict(kind: Objects, identifier: str) -> Refusal:
+    word = kind.word.lower()
+    text = f"Conflict while restoring {word} {identifier} - {word} already exists or concurrent access"
+    return Refusal(409, "Conflict", text)
 
 
 def purge_protected(container: str) -> Refusal:
@@ -191,6 +219,19 @@ def purge_protected(container: str) -> Refusal:
         'Operation "purge" is not allowed because purge protection is enabled for this vault. Key Vault service will '
         f"automatically purge it after the retention period has passed.\r\nVault: {container}",
     )
+
+
+def managed(kind: Objects, operation: str) -> Refusal:
+    """Of the key and the secret of a certificate. operation: the word of the refusal."""
+    return Refusal(
+        403,
+        "Forbidden",
+        f'Operation "{operation}" is not allowed as this object\'s lifetime is managed by Key Vault.',
+        f"{kind.word}ManagedByKeyVault",
+    )
+
+
+# the state of keys and secrets
 
 
 def not_permitted(operation: str) -> Refusal:
@@ -210,3 +251,37 @@ def not_yet_valid(operation: str) -> Refusal:
 
 def expired(operation: str) -> Refusal:
     return Refusal(403, "Forbidden", f"Operation {operation} is not allowed on an expired key.", "KeyExpired")
+
+
+SECRET_DISABLED = Refusal(403, "Forbidden", "Operation get is not allowed on a disabled secret.", "SecretDisabled")
+SECRET_EXPIRED = Refusal(403, "Forbidden", "Operation get is not allowed on an expired secret.", "SecretExpired")
+DELETED_SECRET_DISABLED = Refusal(403, "Forbidden", "Operation get is not permitted on this object.", "AccessDenied")
+
+
+# certificates
+
+IN_PROGRESS = Refusal(
+    409,
+    "Forbidden",
+    "A new key vault certificate can not be created or imported while a pending key vault certificate's status is "
+    "inProgress.",
+)
+OTHER_KEY = Refusal(
+    400,
+    "BadParameter",
+    "The public key of the end-entity certificate in the specified X.509 certificate content does not match the public "
+    "part of the specified private key. Please check if certificate is valid",
+)
+NO_X500_NAME = Refusal(400, "BadParameter", "The subject name provided is not a valid X500 name")
+
+
+def unsupported_size(size: int, sizes: str) -> Refusal:
+    return Refusal(400, "BadParameter", f"Unsupported key size ({size}). Supported sizes are {sizes}")
+
+
+def no_argument(value: str, member: str) -> Refusal:
+    return Refusal(400, "BadArgument", f"'{value}' is not a valid argument for '{member}'.")
+
+
+NOT_PUBLISHED = Refusal(400, "BadParameter", None)
+"""Only the status and the code of these are."""

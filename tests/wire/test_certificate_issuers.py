@@ -128,7 +128,13 @@ async def test_contacts_are_set_as_a_whole_and_answered_when_they_go(service: Se
 
 
 async def test_contacts_whom_no_mail_reaches_are_refused(service: Service) -> None:
-    bad = ([], [{"name": "a"}], [{"email": "no address"}], [{"email": "a@b\r\nBcc: c@d"}], [{"email": "a@b"}] * 101)
+    bad: tuple[list[dict[str, str]], ...] = (
+        [],
+        [{"name": "a"}],
+        [{"email": "no address"}],
+        [{"email": "a@b\r\nBcc: c@d"}],
+        [{"email": "a@b"}] * 101,
+    )
     for contacts in bad:
         answer = await service.ask("PUT", "/certificates/contacts", {"contacts": contacts})
         assert (answer.status, answer.code) == (400, "BadParameter")

@@ -8,6 +8,7 @@ import os
 import secrets
 import time
 from dataclasses import dataclass
+from struct import iter_unpack
 from typing import Protocol
 
 _GUID_VERSION_4 = (0x4 << 76) | (0x2 << 62)
@@ -70,25 +71,31 @@ class RandomIdentifiers:
     """From the operating system."""
 
     def __init__(self) -> None:
-        self._drawn = b""
-        self._used = 0
+        self._drawn = iter_unpack("16s", b"")
         self._process = 0  # that drew: what a fork inherits is not its own
 
     def version(self) -> str:
-        return secrets.token_hex(16)
+        return self._next().hex()
 
     def guid(self) -> str:
-        """RFC 9562, 5.4, as uuid.uuid4() and its str() would, in a fraction of their time: every request has one.
-
-        Random bytes are drawn for many at once, since each draw hands the interpreter's lock to whoever waits for it.
-        """
-        process = os.getpid()
-        if self._used == len(self._drawn) or process != self._process:
-            self._drawn, self._used, self._process = os.urandom(_DRAWN_BYTES), 0, process
-        begin, self._used = self._used, self._used + 16
-        number = int.from_bytes(self._drawn[begin : self._used], "big") & _GUID_RANDOM | _GUID_VERSION_4
+        """RFC 9562, 5.4, as uuid.uuid4() and its str() would, in a fraction of their time: every request has one."""
+        number = int.from_bytes(self._next(), "big") & _GUID_RANDOM | _GUID_VERSION_4
         text = f"{number:032x}"
         return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
     def random(self, length: int) -> bytes:
+        """Drawn when it is asked for: a copy of this machine that is woken elsewhere must not have the same IVs."""
         return secrets.token_bytes(length)
+
+    def _next(self) -> bytes:
+        """16 bytes, for names alone. They are drawn for many at once, since each draw hands the interpreter's lock to
+        whoever waits for it. From any thread: a step of the iterator is one step for all of them.
+        """
+        process = os.getpid()
+        drawn = next(self._drawn, None) if process == self._process else None
+        if drawn is None:
+            fresh = iter_unpack("16s", os.urandom(_DRAWN_BYTES))
+            drawn = next(fresh)
+            self._drawn, self._process = fresh, process
+        content: bytes = drawn[0]
+        return content

@@ -14,7 +14,9 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -74,10 +76,7 @@ class Lane(Generic[Resource]):
             raise Unavailable("The service is stopping.", detail="lane closed")
         if self.waiting() >= self._limit:
             self.refused += 1
-            raise Throttled(
-                "Request was not processed because too many requests were received. "
-                "Reason: VaultRequestTypeLimitReached"
-            )
+            raise _too_many()
         future: asyncio.Future[Result] = self._loop.create_future()
         self._submitted += 1
         if self._gathers and not self._gathered:
@@ -148,6 +147,46 @@ class Lane(Generic[Resource]):
     def _end(self) -> None:
         self._deliver()
         self._ended.set_result(None)
+
+
+@dataclass(slots=True)
+class _Share:
+    """users: who has a turn or waits for one."""
+
+    turns: asyncio.Semaphore
+    users: int = 0
+
+
+class Turns:
+    """Shares of something scarce: each holder, a vault for instance, has at most `most` turns at once, so that none
+    takes all of them. Who wants more waits, behind at most `waiting` others of the same holder; one more is refused
+    with Throttled. Belongs to one event loop.
+    """
+
+    def __init__(self, most: int, *, waiting: int) -> None:
+        self._most = most
+        self._waiting = waiting
+        self._shares: dict[str, _Share] = {}
+
+    @asynccontextmanager
+    async def of(self, holder: str) -> AsyncIterator[None]:
+        share = self._shares.setdefault(holder, _Share(asyncio.Semaphore(self._most)))
+        if share.users >= self._most + self._waiting:
+            raise _too_many()
+        share.users += 1
+        try:
+            async with share.turns:
+                yield
+        finally:
+            share.users -= 1
+            if not share.users:
+                del self._shares[holder]
+
+
+def _too_many() -> Throttled:
+    return Throttled(
+        "Request was not processed because too many requests were received. Reason: VaultRequestTypeLimitReached"
+    )
 
 
 def _do(job: _Job, resource: object) -> _Outcome:

@@ -26,6 +26,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from tests.login.world import certificate, free_socket, serve_on, tls_context
 from tests.pipeline.world import rsa_key
 
+_LONG_AFTER = datetime(2035, 1, 1, tzinfo=UTC)
 Validate = Callable[[str, str, str, str], Awaitable[bool]]
 """Type, name, token and key authorization of a challenge: whether its answer is to be found."""
 
@@ -78,7 +79,7 @@ class Authorization:
 @dataclass
 class AcmeDouble:
     """types: of the challenges that it offers. processing: how many looks find an order in processing. validates:
-    whether it comes to look for answers. rewrite: changes what is answered, by path.
+    whether it comes to look for answers. rewrite: changes what is answered, by path. dates: of what it issues.
     """
 
     ca_file: Path
@@ -87,6 +88,7 @@ class AcmeDouble:
     validates: bool = True
     types: tuple[str, ...] = ("http-01", "dns-01")
     processing: int = 0
+    dates: Callable[[], tuple[datetime, datetime]] = lambda: (datetime(2025, 1, 1, tzinfo=UTC), _LONG_AFTER)
     retry_after: str = ""
     bindings: dict[str, bytes] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -283,8 +285,9 @@ class AcmeDouble:
         root = certificate(self.signer, "double CA", is_ca=True)
         names = csr.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         builder = x509.CertificateBuilder(root.subject, x509.Name([]), csr.public_key(), x509.random_serial_number())
-        builder = builder.not_valid_before(datetime(2025, 1, 1, tzinfo=UTC)).add_extension(names.value, critical=True)
-        leaf = builder.not_valid_after(datetime(2035, 1, 1, tzinfo=UTC)).sign(self.signer, SHA256())
+        begins, ends = self.dates()
+        builder = builder.not_valid_before(begins).not_valid_after(ends).add_extension(names.value, critical=True)
+        leaf = builder.sign(self.signer, SHA256())
         order.chain = leaf.public_bytes(Encoding.PEM) + root.public_bytes(Encoding.PEM)
         order.status, order.processing = "processing", self.processing
         self._look(order)

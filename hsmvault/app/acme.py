@@ -51,30 +51,33 @@ def acme_issuer(
         )
         made[server.name] = AcmeServer(
             server.name,
-            AcmeClient(server.directory, _context(server), clock),
+            AcmeClient(server.directory, context_of(server), clock),
             AcmeAccount(
                 server.name,
                 server.directory,
                 keys,
                 database,
                 contacts=server.contacts,
-                binding=_binding(server),
+                binding=binding_of(server),
             ),
             _publisher(server, database, clock),
             clock,
+            containers=frozenset(server.containers),
             pause=pause,
         )
     return AcmeIssuer(made)
 
 
-def _context(server: configuration.AcmeServer) -> ssl.SSLContext:
+def context_of(server: configuration.AcmeServer) -> ssl.SSLContext:
+    """Raises ConfigurationError."""
     try:
         return ssl.create_default_context(cafile=None if server.ca_file is None else str(server.ca_file))
     except (OSError, ssl.SSLError) as error:
         raise ConfigurationError(f"acme '{server.name}': ca_file {server.ca_file} cannot be read.") from error
 
 
-def _binding(server: configuration.AcmeServer) -> ExternalBinding | None:
+def binding_of(server: configuration.AcmeServer) -> ExternalBinding | None:
+    """Raises ConfigurationError."""
     if server.eab_key_file is None:
         return None
     text = read_secret_file(server.eab_key_file, f"acme '{server.name}': eab_key_file")

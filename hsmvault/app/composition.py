@@ -239,7 +239,7 @@ async def _services(
             secrets,
             base.database,
             served,
-            lanes["admission"],
+            lanes["soft"],
             base.clock,
             base.identifiers,
             legacy=settings.certificates.pkcs12 == "legacy",

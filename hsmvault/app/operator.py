@@ -5,7 +5,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 
-from hsmvault.app import system_key_rotation, world_key_rotation
+from hsmvault.app import checking, system_key_rotation, world_key_rotation
 from hsmvault.app.authorities import refuse_changed
 from hsmvault.app.reconciliation import node_id
 from hsmvault.app.rotations import BACK_UP, Rotating, alone_on_node, told, wanted_world
@@ -61,14 +61,18 @@ async def migrate(settings: Settings) -> Sequence[str]:
 
 
 async def check(settings: Settings, pin: Pin | None) -> Checked:
-    """What a start would be refused for, without changing anything. With a PIN: one attempt, and the self-test."""
-    notes: tuple[str, ...] = ()
+    """What a start would be refused for, and what later work would fail on, without changing anything. With a PIN: one
+    attempt, and the self-test."""
+    clock = SystemClock()
+    refusals: tuple[OperatorError, ...] = tuple(checking.unreadable(settings, clock))
+    notes = _will_fail(checking.missing_on_machine(settings))
     try:
         profile = profile_of(settings)
-        database = await Database.open(settings.store_url, clock=SystemClock())
+        database = await Database.open(settings.store_url, clock=clock)
         try:
             known = await known_worlds(database)
             notes += await _generations(database, known)
+            notes += _will_fail(await checking.unknown_names(settings, database))
             await refuse_changed(settings, database)
         finally:
             await database.close()
@@ -87,8 +91,12 @@ async def check(settings: Settings, pin: Pin | None) -> Checked:
             notes += _table(world.name, inspection)
             inspection.require()
     except OperatorError as error:
-        return Checked((error,), notes)
-    return Checked((), notes)
+        return Checked((*refusals, error), notes)
+    return Checked(refusals, notes)
+
+
+def _will_fail(sentences: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"will fail: {sentence}." for sentence in sentences)
 
 
 async def rotate_system_key(

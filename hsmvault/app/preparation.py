@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 
 from hsmvault.app.authorities import refuse_changed
+from hsmvault.app.checking import unreadable
 from hsmvault.app.containers import declare_containers
 from hsmvault.app.first_start import POOL_WORLD, FirstStart, first_start
 from hsmvault.app.reconciliation import is_needed, node_id, reconcile, renew
@@ -42,6 +43,8 @@ async def prepare(settings: Settings, pin: Pin, so_pin: Pin | None = None) -> Pr
     The PIN is tried once; the workers log in with one that was right. Raises OperatorError.
     """
     clock, identifiers = SystemClock(), RandomIdentifiers()
+    for refusal in unreadable(settings, clock):  # said once, and not by every worker
+        raise refusal
     await in_thread("migrate", lambda: migrate(settings.store_url))
     settings.layout.board.unlink(missing_ok=True)  # ids of an earlier database would hide those of this one
     if so_pin is not None and settings.hsm.softhsm_conf is not None:

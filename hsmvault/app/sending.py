@@ -41,9 +41,9 @@ def sending_jobs(
             frozenset(name.removeprefix(TYPE_PREFIX) for name in one.types),
         )
         count = _counted(metrics.events, deliveries.OUTCOMES, one.name)
-        jobs.append(DeliverEvents(database, subscription, _webhook(one), origin_of, count=count))
+        jobs.append(DeliverEvents(database, subscription, webhook_of(one), origin_of, count=count))
     if settings.mail_enabled:
-        server = _mail_server(settings.smtp, settings.smtp_port)
+        server = mail_server_of(settings.smtp, settings.smtp_port)
         jobs.append(SendMails(database, server, count=_counted(metrics.mails, mails.OUTCOMES)))
     return jobs
 
@@ -82,13 +82,15 @@ def _waking(runner: Runner, name: str) -> Callback:
     return lambda _, __: runner.wake(name)
 
 
-def _webhook(one: EventSubscription) -> Webhook:
+def webhook_of(one: EventSubscription) -> Webhook:
+    """Raises ConfigurationError."""
     key = f"events '{one.name}'"
     headers = {} if one.header_file is None else read_headers(one.header_file, f"{key}, header_file")
     return Webhook(one.url, context=_context(one.ca_file, key), headers=headers, timeout_seconds=one.timeout_seconds)
 
 
-def _mail_server(smtp: Smtp, port: int) -> MailServer:
+def mail_server_of(smtp: Smtp, port: int) -> MailServer:
+    """Raises ConfigurationError."""
     login = None
     if smtp.password_file is not None:
         login = Login(smtp.username, read_secret_file(smtp.password_file, "smtp.password_file"))

@@ -33,7 +33,8 @@ class Certificates(Table, frozen=True, kw_only=True):
 
 
 class AcmeServer(Table, frozen=True, kw_only=True):
-    """A certificate authority that speaks ACME. contacts: e-mail addresses. hook: a program and its first arguments."""
+    """A certificate authority that speaks ACME. contacts: e-mail addresses. hook: a program and its first arguments.
+    containers: names of the vaults that may use it; none is all."""
 
     name: Annotated[str, Meta(pattern=r"^[a-z0-9](-?[a-z0-9])*$", max_length=64)]
     directory: Text
@@ -46,6 +47,7 @@ class AcmeServer(Table, frozen=True, kw_only=True):
     hook_seconds: Annotated[float, Meta(gt=0, le=50)] = 45.0
     eab_kid: str = ""
     eab_key_file: Path | None = None
+    containers: tuple[ContainerName, ...] = ()
 
 
 class AuthorityProfile(Table, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Credentials from files: for the service alone, never on the command line or in the configuration itself."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -14,7 +15,7 @@ def read_secret_file(path: Path, key: str) -> str:
     """
     try:
         with path.open("rb") as file:
-            if path.stat().st_mode & (stat.S_IRWXO | stat.S_IWGRP):
+            if os.fstat(file.fileno()).st_mode & (stat.S_IRWXO | stat.S_IWGRP):
                 raise ConfigurationError(f"{key}: other users can reach {path}; run `chmod 0600 {path}`.")
             text = file.read(_LONGEST_BYTES + 1).decode()
     except (OSError, UnicodeDecodeError) as error:

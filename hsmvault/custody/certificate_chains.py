@@ -17,6 +17,14 @@ from hsmvault.errors import BadRequest
 LONGEST_CERTIFICATE_BYTES = 64 * 1024  # the longest in use, with hundreds of names, have a fifth of that
 NOT_A_CERTIFICATE = "The certificate cannot be read."
 _OTHER_KEY = "The key type or curve of the certificate is not supported."
+UNREADABLE_EXTENSION = (
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+    ValueError,
+    TypeError,  # of odd names in any extension: all are read to find one
+)
+"""What the library raises for an extension that is not there, or when any of the certificate cannot be read."""
 
 
 def load(certificate: bytes) -> x509.Certificate:
@@ -124,12 +132,12 @@ def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bo
 def _authority_key_identifier(certificate: x509.Certificate) -> bytes | None:
     try:
         return certificate.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except UNREADABLE_EXTENSION:
         return None
 
 
 def _subject_key_identifier(certificate: x509.Certificate) -> bytes | None:
     try:
         return certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except UNREADABLE_EXTENSION:
         return None

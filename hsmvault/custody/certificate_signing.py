@@ -11,16 +11,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
+from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hsmvault.custody import der
 from hsmvault.custody.protocols import KeyHandle
 from hsmvault.custody.public import PublicKey
-from hsmvault.errors import BadRequest, Unavailable
+from hsmvault.errors import BadRequest, Damaged, Unavailable
 from hsmvault.model.algorithms import SIGNATURE_ALGORITHMS, Curve, Family, KeySpec, SignatureAlgorithm, SignaturePadding
 
 NO_END = 253_402_300_799  # 99991231235959Z: no well-defined expiration date (RFC 5280, 4.1.2.5)
 _VERSION_3 = der.explicit(0, der.integer(2))
+_PROBE = b"hsmvault proof of possession"  # no structure of X.509: that begins with a SEQUENCE
 _EXTENSION_REQUEST = der.oid("1.2.840.113549.1.9.14")  # RFC 2985, 5.4.2
 _CURVES: dict[Curve, str] = {Curve.P256: "ES256", Curve.P256K: "ES256K", Curve.P384: "ES384", Curve.P521: "ES512"}
 _IDENTIFIERS: dict[str, bytes] = {
@@ -97,6 +100,26 @@ async def sign_tbs(signer: Signer, tbs: bytes) -> tuple[bytes, bytes]:
         r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
         signature = encode_dss_signature(r, s)
     return _IDENTIFIERS[algorithm.name], signature
+
+
+async def prove_possession(signer: Signer, request: bytes) -> None:
+    """That the key of a signing request is in custody, whatever its row says: before somebody is asked to certify it.
+    Who can write the database alone gets no certificate for a key of his own.
+
+    request: PKCS#10 in DER. Raises Damaged; otherwise as sign_tbs.
+    """
+    if not is_request_by(request, signer.public):
+        raise Damaged("The object is not available.", detail="a signing request is not that of its key")
+    await sign_tbs(signer, _PROBE)
+
+
+def is_request_by(request: bytes, public: bytes) -> bool:
+    """Whether a signing request (PKCS#10 in DER) is for this key and signed by it. public: SubjectPublicKeyInfo."""
+    try:
+        loaded = x509.load_der_x509_csr(request)
+        return loaded.is_signature_valid and loaded.public_key() == load_der_public_key(public)
+    except (ValueError, UnsupportedAlgorithm):
+        return False
 
 
 def enveloped(tbs: bytes, algorithm: bytes, signature: bytes) -> bytes:

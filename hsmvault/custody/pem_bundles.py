@@ -61,10 +61,13 @@ def read_pem(text: str) -> Bundle:
 
 
 class _Block(NamedTuple):
-    """lines: between BEGIN and END, without blanks around them."""
+    """lines: between BEGIN and END, without blanks around them. The repr shows none: they may be a private key."""
 
     label: str
     lines: tuple[str, ...]
+
+    def __repr__(self) -> str:
+        return f"_Block({len(self.lines)} lines)"
 
     @property
     def is_encrypted(self) -> bool:

@@ -50,11 +50,16 @@ class LifetimeAction:
     days_before_expiry: int | None = None
 
     def due(self, not_before: int, expires: int) -> int:
-        """When, for a certificate with these dates. All in seconds since 1970 UTC."""
+        """When, for a certificate with these dates. All in seconds since 1970 UTC.
+
+        Not in the first thirtieth of its life: an issuer may give less time than the policy asks for, and a renewal
+        that was due before its certificate was issued would be due again at once, without end. Who gets as many months
+        as he asks for is not held up: 27 days of each are fewer.
+        """
         if self.lifetime_percentage is not None:
             return not_before + (expires - not_before) * self.lifetime_percentage // 100
         assert self.days_before_expiry is not None
-        return expires - self.days_before_expiry * _DAY
+        return max(expires - self.days_before_expiry * _DAY, not_before + (expires - not_before) // 30)
 
 
 @dataclass(frozen=True, slots=True)

@@ -100,8 +100,10 @@ class PolicyParts:
 
     def over(self, base: CertificatePolicy) -> CertificatePolicy:
         """The policy of an import: what is missing, of any part, is that of `base`, which was derived from what is
-        imported. Without actions it has those that are usual for its issuer. Raises as new()."""
-        return checked(self._over(base), may_be_nameless=self.x509 is None)
+        imported. What callers say of the certificate itself must be possible and is then passed over, as the service
+        does: it is as it is. Without actions it has those that are usual for its issuer. Raises as new()."""
+        said = checked(self._over(base), may_be_nameless=self.x509 is None)
+        return checked(replace(said, x509=base.x509), may_be_nameless=True)
 
     def replacing(self, policy: CertificatePolicy, now: int) -> CertificatePolicy:
         """A change of a policy: a part that is given replaces the whole part, what is missing inside it has its

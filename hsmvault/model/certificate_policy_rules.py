@@ -1,6 +1,7 @@
 """What a certificate policy may say. A policy that contradicts itself is refused before anything is made from it.
 
-Bounds that no source gives are ours: 100 alternative names of each kind, 32 extended key usages, 1200 months.
+Bounds that no source gives are ours: 100 alternative names of each kind, and no more of them than fit into the secret
+that holds the certificate; 32 extended key usages; 1200 months.
 """
 
 import ipaddress
@@ -22,11 +23,13 @@ from hsmvault.model.certificate_policies import (
     X509Properties,
 )
 from hsmvault.model.keys import NAME
+from hsmvault.model.secrets import LONGEST_VALUE_BYTES
 from hsmvault.model.x500 import parse_name
 
 LONGEST_MONTHS: Final = 1200
 DAYS_PER_MONTH: Final = 27  # of the latest day before expiry at which something may happen
 _MOST_NAMES: Final = 100
+_LONGEST_NAMES: Final = LONGEST_VALUE_BYTES * 3 // 4  # bytes of all together: in base64 they are a whole secret
 _MOST_EKUS: Final = 32
 _LONGEST_CERTIFICATE_TYPE: Final = 128
 _OID: Final = re.compile(r"[0-2](\.(0|[1-9][0-9]{0,9})){1,20}", re.ASCII)
@@ -85,6 +88,7 @@ def check_x509(x509: X509Properties) -> None:
 
 
 def check_names(names: AlternativeNames) -> None:
+    left = _LONGEST_NAMES
     for member, values, is_good in (
         ("dns_names", names.dns_names, is_dns_name),
         ("emails", names.emails, is_email),
@@ -94,6 +98,9 @@ def check_names(names: AlternativeNames) -> None:
     ):
         if len(values) > _MOST_NAMES or not all(is_good(value) for value in values):
             raise invalid(member)
+        left -= sum(len(value.encode()) for value in values)
+    if left < 0:
+        raise invalid("sans")
 
 
 def check_actions(actions: tuple[LifetimeAction, ...], validity_months: int) -> None:

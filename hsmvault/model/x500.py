@@ -46,6 +46,11 @@ _TYPES: Final = {
     "DNQUALIFIER": NameOID.DN_QUALIFIER,
     "PSEUDONYM": NameOID.PSEUDONYM,
 }
+_WRITTEN: Final = {
+    _TYPES[word]: word
+    for word in ("CN", "OU", "O", "L", "S", "C", "DC", "STREET", "E", "T", "G", "SN", "I", "SERIALNUMBER")
+}
+_QUOTED: Final = frozenset(',+="<>#;\\')  # a value with one of these
 _IN_ASCII: Final = frozenset({NameOID.COUNTRY_NAME, NameOID.DOMAIN_COMPONENT, NameOID.EMAIL_ADDRESS})
 _LONGEST: Final = {  # characters (RFC 5280, appendix A.1: the upper bounds)
     NameOID.COMMON_NAME: 64,
@@ -75,6 +80,27 @@ def parse_name(text: str) -> x509.Name:
     except (ValueError, TypeError):
         raise _bad() from None
     return name
+
+
+def write_name(name: x509.Name) -> str:
+    """As the service writes it and parse_name reads it: the last RDN first, `S=` for a state, values in quotation marks
+    where they need them. Empty for an empty name. What is no text is written in hexadecimal, which parse_name refuses.
+    """
+    return ", ".join(write_rdn(rdn) for rdn in reversed(name.rdns))
+
+
+def write_rdn(rdn: x509.RelativeDistinguishedName) -> str:
+    """A part of write_name."""
+    return " + ".join(f"{_WRITTEN.get(one.oid) or f'OID.{one.oid.dotted_string}'}={_written(one.value)}" for one in rdn)
+
+
+def _written(value: str | bytes) -> str:
+    if isinstance(value, bytes):
+        return f"#{value.hex()}"
+    if value == value.strip(" ") and not set(value) & _QUOTED:
+        return value
+    inside = value.replace("\\", "\\\\").replace('"', '""')
+    return f'"{inside}"'
 
 
 def _attribute(kind: str, value: str) -> "x509.NameAttribute[str]":

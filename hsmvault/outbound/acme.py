@@ -73,10 +73,6 @@ class AcmeSession:
         """A URL that was not checked, to be shown; may be empty."""
         return self._directory.meta.terms_of_service
 
-    @property
-    def wants_binding(self) -> bool:
-        return self._directory.meta.external_account_required
-
     async def register(self, contacts: Sequence[str], binding: ExternalBinding | None) -> str:
         """Make an account, or find the one that this key has (RFC 8555, 7.3), agreeing to the terms. Returns its URL.
 

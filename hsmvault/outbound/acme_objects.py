@@ -56,7 +56,6 @@ class Order(msgspec.Struct, frozen=True):
 
 class DirectoryMeta(msgspec.Struct, frozen=True, rename="camel"):
     terms_of_service: Url = ""
-    external_account_required: bool = False
 
 
 class Directory(msgspec.Struct, frozen=True, rename="camel"):

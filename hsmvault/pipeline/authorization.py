@@ -1,8 +1,9 @@
 """Authorization: deny by default, decided on the current state at every call, never from the token's claims.
 
 A vault uses Azure RBAC or access policies, never both; a pool its local RBAC alone, into which nothing of Azure RBAC is
-inherited. Decisions are remembered per caller, container, operation and
-object until a role assignment, a role or a container changes anywhere (store/changes.py tells within a second).
+inherited. Decisions are remembered per caller, container and operation, and per object for those who may not use the
+whole container, until a role assignment, a role or a container changes anywhere (store/changes.py tells within a
+second).
 """
 
 from collections.abc import Collection
@@ -47,6 +48,17 @@ class Authorization:
         remembered nor repeated: who may use the whole container hears from the operation what is wrong with it.
         """
         name = object_name.lower() if NAME.fullmatch(object_name) else ""
+        allowed = False
+        if caller.tenant_id == container.tenant_id:
+            # Whoever may in the whole container may on each of its objects: nothing denies what a wider scope allows.
+            allowed = await self._decided(caller, container, operation, "")
+            if not allowed and name:
+                allowed = await self._decided(caller, container, operation, name)
+        if not allowed:
+            raise _refusal(caller, container, operation, object_name if name else "")
+
+    async def _decided(self, caller: Caller, container: Container, operation: Operation, name: str) -> bool:
+        """Remembered, or decided. name: "" for the whole container."""
         # The revision belongs to it: a container that was read before a change decides after the news of it.
         key = (
             caller.principal_ids,
@@ -57,7 +69,7 @@ class Authorization:
             operation.name,
             name,
         )
-        allowed = self._decisions.get(key) if caller.tenant_id == container.tenant_id else False
+        allowed = self._decisions.get(key)
         if allowed is None:
             epoch = self._epoch
             allowed = await self._decide(caller, container, operation, name)
@@ -65,8 +77,7 @@ class Authorization:
                 if len(self._decisions) >= _MOST_DECISIONS:
                     self._decisions.clear()
                 self._decisions[key] = allowed
-        if not allowed:
-            raise _refusal(caller, container, operation, object_name if name else "")
+        return allowed
 
     async def _decide(self, caller: Caller, container: Container, operation: Operation, name: str) -> bool:
         if container.kind not in operation.served_by:

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.custody import certificate_extensions
 from hsmvault.custody.authority_certificates import BACKDATED_SECONDS, new_serial, places
 from hsmvault.custody.authority_keys import Authority, AuthorityKeys
-from hsmvault.custody.certificate_signing import CertificateTemplate, sign_certificate
+from hsmvault.custody.certificate_signing import CertificateTemplate, is_request_by, sign_certificate
 from hsmvault.custody.custodians import WorldCustody
 from hsmvault.custody.intents import Intents
 from hsmvault.errors import BadRequest
@@ -173,10 +171,5 @@ async def revoke(database: Database, authority: str, serial: str, *, now: int, r
 
 def _check_possession(order: Order) -> None:
     """The request is signed by the key that the certificate is for. Raises BadRequest."""
-    try:
-        request = x509.load_der_x509_csr(order.csr)
-        is_owner = request.is_signature_valid and request.public_key() == load_der_public_key(order.public)
-    except (ValueError, UnsupportedAlgorithm):
-        is_owner = False
-    if not is_owner:
+    if not is_request_by(order.csr, order.public):
         raise BadRequest("The certificate request is not signed by the key that the certificate is for.")

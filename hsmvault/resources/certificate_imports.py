@@ -19,7 +19,7 @@ from hsmvault.custody.pem_bundles import read_pem
 from hsmvault.custody.pkcs12_reading import read_pkcs12
 from hsmvault.custody.protocols import HeldKey, PrivateKeyMaterial
 from hsmvault.errors import BadRequest, RequestError
-from hsmvault.lanes import Lane
+from hsmvault.lanes import Lane, Turns
 from hsmvault.model.certificate_policies import PEM, PKCS12, CertificatePolicy
 from hsmvault.model.certificate_policy_parts import PolicyParts
 from hsmvault.model.containers import Container
@@ -45,6 +45,8 @@ NO_KEY_IN_PKCS12 = (
     "certificate content with only one certificate containing private key."
 )
 _BEGIN = "-----BEGIN "
+_MOST_READING = 2  # of one vault at once: others have key imports and merges in the same lane
+_MOST_WAITING = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +85,7 @@ class Imports:
         self._database = database
         self._material = material
         self._reading = reading
+        self._turns = Turns(_MOST_READING, waiting=_MOST_WAITING)
         self._clock = clock
         self._identifiers = identifiers
         self._intents = intents
@@ -97,7 +100,8 @@ class Imports:
         async with self._database.read() as tx:
             await certificate_rows.names_for_new(tx, container, name)
         exponents, now = admitted_exponents(container), self._clock.now()
-        read = await self._reading.submit(lambda _: _read(new, exponents, now))
+        async with self._turns.of(container.id):
+            read = await self._reading.submit(lambda _: _read(new, exponents, now))
         version = self._identifiers.version()
         held = await self._material.admitted_key(container, name, version, read.policy, read.material)
         try:

@@ -8,11 +8,14 @@ compare-and-swap as well: when a caller has cancelled, merged or forgotten the o
 
 import asyncio
 import logging
+from contextlib import suppress
 from dataclasses import replace
 from typing import Final, Protocol
 
 from hsmvault.clock import Clock
-from hsmvault.errors import Conflict, NotFound, RequestError, Retryable, Unavailable
+from hsmvault.custody.certificate_signing import Signer, prove_possession
+from hsmvault.errors import BadRequest, Conflict, NotFound, RequestError, Retryable, Unavailable
+from hsmvault.lanes import Turns
 from hsmvault.model.certificates import CertificateOperation, CertificateVersion, Status
 from hsmvault.model.containers import Container
 from hsmvault.resources.certificate_completion import Completion
@@ -21,8 +24,8 @@ from hsmvault.resources.certificate_issuers.protocol import Enrolment, Issued, I
 from hsmvault.resources.certificate_material import CertificateMaterial
 from hsmvault.resources.key_cache import held_by
 from hsmvault.store import certificate_operations as operations
-from hsmvault.store import keys
 from hsmvault.store.database import Conflicted, Database
+from hsmvault.store.keys import KEYS
 
 LOG = logging.getLogger("hsmvault.certificates")
 CLAIM_SECONDS: Final = 120
@@ -35,6 +38,7 @@ _GIVE_UP_SECONDS: Final = 7 * 86_400
 _ENROL_SECONDS: Final = 60.0  # an issuer is asked to come back after ten
 _ABANDON_SECONDS: Final = 10.0
 _MOST_AT_ONCE: Final = 64  # guessed: some wait ten seconds for an issuer, and must not hold up those that do not
+_MOST_OF_ONE: Final = 16  # of those for one vault, so that no vault holds up the others
 _MOST_WAITING: Final = 1024
 _CLOSING_SECONDS: Final = 0.2
 _MOMENT_SECONDS: Final = 0.1
@@ -68,6 +72,7 @@ class Issuance:
         self._running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self._again: set[tuple[str, str]] = set()
         self._at_once = asyncio.Semaphore(_MOST_AT_ONCE)
+        self._turns = Turns(_MOST_OF_ONE, waiting=_MOST_WAITING)
         self._closing = False
 
     def start(self, container: Container, name: str) -> None:
@@ -95,15 +100,19 @@ class Issuance:
         for _ in range(_MOST_ROUNDS):
             try:
                 claimed = await self._claim(container, name)
-                if claimed is None or claimed.status is not Status.IN_PROGRESS:
+                if claimed is None or claimed.retry_at is None:
                     return None if claimed is None else claimed.status
-                return (await self._settled(container, claimed)).status
+                try:
+                    return (await self._settled(container, claimed)).status
+                except asyncio.CancelledError:
+                    await self._given_back(claimed)
+                    raise
             except Conflicted:
                 continue  # somebody else has changed it: look again
         return Status.IN_PROGRESS
 
     async def close(self) -> None:
-        """Begin nothing more; what runs has a moment to end, then its claim is left to the job."""
+        """Begin nothing more; what runs has a moment to end, then its claim is given back, and left to the job."""
         self._closing = True
         tasks = set(self._running.values())
         if not tasks:
@@ -116,7 +125,7 @@ class Issuance:
     async def _in_background(self, container: Container, name: str) -> None:
         place = (container.id, name.lower())
         try:
-            async with self._at_once:
+            async with self._turns.of(container.id), self._at_once:
                 while True:
                     self._again.discard(place)
                     await self.advance(container, name)
@@ -131,14 +140,21 @@ class Issuance:
             self._again.discard(place)
 
     async def _claim(self, container: Container, name: str) -> CertificateOperation | None:
-        """The operation as it is now; one in progress is ours until CLAIM_SECONDS from now. Raises Conflicted."""
+        """The operation as it is now; one that goes on is ours until CLAIM_SECONDS from now. One that was cancelled
+        with its certificate goes on until its issuer has been told. Raises Conflicted."""
         async with self._database.write() as tx:
-            operation = await operations.find(tx, container.id, name)
-            if operation is None or operation.status is not Status.IN_PROGRESS:
+            operation = await operations.find_any(tx, container.id, name)
+            if operation is None or (operation.status is not Status.IN_PROGRESS and operation.retry_at is None):
                 return operation
             claimed = replace(operation, retry_at=int(self._clock.now()) + CLAIM_SECONDS)
             await operations.update(tx, claimed)
         return replace(claimed, revision=operation.revision + 1)
+
+    async def _given_back(self, claimed: CertificateOperation) -> None:
+        """We are to stop: who goes on need not wait for the end of our claim. What was written since stays."""
+        with suppress(Exception):
+            async with self._database.write() as tx:
+                await operations.update(tx, replace(claimed, retry_at=int(self._clock.now())))
 
     async def _settled(self, container: Container, operation: CertificateOperation) -> CertificateOperation:
         """One round with a claimed operation; as it was written down at the end. Raises Conflicted."""
@@ -147,34 +163,55 @@ class Issuance:
             return await self._ended(container, operation, Status.CANCELLED)
         try:
             issuer, enrolment = await self._enrolment(container, operation)
+        except Exception as error:
+            return await self._refused(container, operation, error)
+        try:
+            return await self._asked(container, operation, issuer, enrolment)
+        except Conflicted:
+            if not await self._goes_on(operation):  # whoever ended it could not know what we were about to begin
+                await self._withdrawn(container, issuer, enrolment)
+            raise
+
+    async def _asked(
+        self, container: Container, operation: CertificateOperation, issuer: Issuer, enrolment: Enrolment
+    ) -> CertificateOperation:
+        """Raises Conflicted."""
+        try:
+            if enrolment.account is not None:  # Self has the key sign the certificate
+                await prove_possession(Signer(enrolment.key, enrolment.spec, enrolment.public), operation.csr)
             async with asyncio.timeout(_ENROL_SECONDS):
                 outcome = await issuer.enrol(enrolment)
             if isinstance(outcome, Issued):
                 return await self._completed(container, operation, outcome)
-        except TimeoutError:
-            slow = Unavailable("The certificate issuer did not answer in time.")
-            return await self._postponed(container, operation, slow)
-        except Retryable as error:
-            return await self._postponed(container, operation, error)
-        except Conflict as error:  # of the completion: somebody else was first
-            raise Conflicted(error.message) from error
-        except NotFound as error:
-            raise Conflicted(error.message) from error
-        except RequestError as error:
-            return await self._ended(container, operation, Status.FAILED, Refused(ISSUER_ERROR, error.message))
-        except Conflicted:
-            raise
-        except Exception:
-            LOG.exception("certificate %s of %s", operation.name, container.name)
-            return await self._postponed(container, operation, Unavailable("An error has occurred."))
+        except Exception as error:
+            return await self._refused(container, operation, error)
         if isinstance(outcome, Refused):
             return await self._ended(container, operation, Status.FAILED, outcome)
         return await self._waiting(container, operation, outcome)
 
+    async def _refused(
+        self, container: Container, operation: CertificateOperation, error: Exception
+    ) -> CertificateOperation:
+        """What becomes of the operation. Raises Conflicted."""
+        match error:
+            case Conflicted():
+                raise error
+            case TimeoutError():
+                slow = Unavailable("The certificate issuer did not answer in time.")
+                return await self._postponed(container, operation, slow)
+            case Retryable():
+                return await self._postponed(container, operation, error)
+            case Conflict() | NotFound():  # of the completion: somebody else was first
+                raise Conflicted(error.message) from error
+            case RequestError():
+                return await self._ended(container, operation, Status.FAILED, Refused(ISSUER_ERROR, error.message))
+        LOG.error("certificate %s of %s", operation.name, container.name, exc_info=error)
+        return await self._postponed(container, operation, Unavailable("An error has occurred."))
+
     async def _enrolment(self, container: Container, operation: CertificateOperation) -> tuple[Issuer, Enrolment]:
         issuer, account = await self._issuers.resolve(container, operation.policy)
         async with self._database.read() as tx:
-            row = await keys.version(tx, container.id, operation.folded, operation.version)
+            row = await KEYS.any_version(tx, container.id, operation.folded, operation.version)
         if row is None:
             raise NotFound("The key of the pending certificate is gone.")
         signer = self._material.signer(container, row.name, row.version, held_by(row))
@@ -267,10 +304,24 @@ class Issuance:
         """What fails here has no consequence for the operation: nothing is kept of what was begun."""
         try:
             issuer, enrolment = await self._enrolment(container, operation)
+        except Exception as error:
+            LOG.warning("certificate %s of %s was not withdrawn: %s", operation.name, container.name, error)
+            return
+        await self._withdrawn(container, issuer, enrolment)
+
+    async def _withdrawn(self, container: Container, issuer: Issuer, enrolment: Enrolment) -> None:
+        try:
             async with asyncio.timeout(_ABANDON_SECONDS):
                 await issuer.abandon(enrolment)
         except Exception as error:
-            LOG.warning("certificate %s of %s was not withdrawn: %s", operation.name, container.name, error)
+            name = enrolment.operation.name
+            LOG.warning("certificate %s of %s was not withdrawn: %s", name, container.name, error)
+
+    async def _goes_on(self, operation: CertificateOperation) -> bool:
+        """Whether it is still in progress, and still the operation of its name."""
+        async with self._database.read() as tx:
+            now = await operations.find_any(tx, operation.container_id, operation.name)
+        return now is not None and now.request_id == operation.request_id and now.status is Status.IN_PROGRESS
 
     def _is_too_late(self, operation: CertificateOperation) -> bool:
         return self._clock.now() - operation.created >= _GIVE_UP_SECONDS
@@ -281,5 +332,6 @@ def _audit_name(operation: CertificateOperation) -> str:
 
 
 def _refusal(refused: Refused) -> RequestError:
-    """For the record."""
-    return RequestError(refused.message, code=refused.code)
+    """For the record: 400 where the request is to blame, 500 where the issuer is."""
+    kind = RequestError if refused.code == ISSUER_ERROR else BadRequest
+    return kind(refused.message, code=refused.code)

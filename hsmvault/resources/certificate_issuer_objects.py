@@ -9,12 +9,13 @@ from dataclasses import dataclass, field, replace
 
 from hsmvault.clock import Clock
 from hsmvault.custody.sealing import Sealer
-from hsmvault.errors import BadRequest, Conflict, NotFound, Unavailable
+from hsmvault.errors import BadRequest, Conflict, NotFound
 from hsmvault.model.certificate_policies import SELF, UNKNOWN
 from hsmvault.model.certificates import CertificateIssuer, Contact, Organization
 from hsmvault.model.containers import Container
 from hsmvault.resources import refusals
 from hsmvault.resources.certificate_issuers.registry import Issuers, password_binding
+from hsmvault.resources.secrets import sealer_of
 from hsmvault.store import certificate_issuers as store
 from hsmvault.store.database import Conflicted, Database
 
@@ -120,9 +121,7 @@ class IssuerObjects:
     async def _sealed(self, container: Container, name: str, password: str | None) -> bytes | None:
         if password is None:
             return None
-        sealer = self._sealers.get(container.world_id)
-        if sealer is None:
-            raise Unavailable("The HSM is not available.", detail=f"world {container.world_id} is not served here")
+        sealer = sealer_of(self._sealers, container)
         return await sealer.seal(password.encode(), password_binding(container.id, name))
 
 

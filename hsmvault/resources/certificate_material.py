@@ -15,7 +15,7 @@ from hsmvault.custody.pem_bundles import write_pem
 from hsmvault.custody.pkcs12 import write_pkcs12
 from hsmvault.custody.protocols import HeldKey, PrivateKeyMaterial, Terms
 from hsmvault.custody.sealing import Sealer
-from hsmvault.errors import BadRequest, Unavailable
+from hsmvault.errors import BadRequest
 from hsmvault.lanes import Lane
 from hsmvault.model.certificate_policies import PEM, CertificatePolicy
 from hsmvault.model.containers import Container
@@ -27,6 +27,7 @@ from hsmvault.resources.certificate_rows import Issued
 from hsmvault.resources.key_cache import binding_of as key_binding
 from hsmvault.resources.key_cache import held_by
 from hsmvault.resources.secret_cache import binding_of as secret_binding
+from hsmvault.resources.secrets import sealer_of
 
 LOG = logging.getLogger("hsmvault.certificates")
 KEY_MISMATCH = (
@@ -108,7 +109,7 @@ class CertificateMaterial:
 
     async def placeholder(self, container: Container, name: str, version: str) -> bytes:
         """An empty value, sealed for the secret's row: what a pending version has."""
-        return await self._sealer(container).seal(b"", secret_binding(container.id, name, version))
+        return await sealer_of(self._sealers, container).seal(b"", secret_binding(container.id, name, version))
 
     async def issued(
         self,
@@ -133,6 +134,8 @@ class CertificateMaterial:
         pem, legacy = policy.content_type == PEM, self._legacy
 
         def job(_: None) -> tuple[bytes, str]:
+            if sum(len(each) for each in set(certificates)) > LONGEST_VALUE_BYTES:  # before they are put into order
+                raise BadRequest(TOO_LONG)
             leaf = chains.leaf_of(held.public, certificates)
             if leaf is None:
                 raise BadRequest(KEY_MISMATCH)
@@ -153,7 +156,9 @@ class CertificateMaterial:
             subject=chains.subject_of(leaf),
             not_before=not_before,
             expires=expires,
-            sealed=await self._sealer(container).seal(value.encode(), secret_binding(container.id, name, version)),
+            sealed=await sealer_of(self._sealers, container).seal(
+                value.encode(), secret_binding(container.id, name, version)
+            ),
         )
 
     async def destroy(self, container: Container, name: str, version: str, held: HeldKey) -> None:
@@ -164,12 +169,6 @@ class CertificateMaterial:
             await custodian.destroy(held, key_binding(container.id, name, version))
         except Exception:
             LOG.warning("material of %s/%s could not be destroyed", name, version, exc_info=True)
-
-    def _sealer(self, container: Container) -> Sealer:
-        sealer = self._sealers.get(container.world_id)
-        if sealer is None:
-            raise Unavailable("The HSM is not available.", detail=f"world {container.world_id} is not served here")
-        return sealer
 
 
 def _check_type(container: Container, policy: CertificatePolicy) -> None:
@@ -193,6 +192,7 @@ def _template(policy: CertificatePolicy) -> RequestTemplate:
             ip_addresses=names.ip_addresses,
             critical=not wanted.subject,
         ),
+        extensions.end_entity(),
     )
     subject = parse_name(wanted.subject) if wanted.subject else x509.Name([])
     return RequestTemplate(subject, [each for each in asked if each is not None])

@@ -72,7 +72,8 @@ class Operations:
         except Conflicted as error:
             raise refusals.changed_meanwhile(Kind.CERTIFICATES, name) from error
         for row in gone:
-            if operation.status is Status.IN_PROGRESS and row.version == operation.version:
+            is_known_to_issuer = operation.status is Status.IN_PROGRESS or operation.retry_at is not None
+            if is_known_to_issuer and row.version == operation.version:
                 await self._abandon(container, operation, row)
             await self._material.destroy(container, row.name, row.version, held_by(row))
         return operation

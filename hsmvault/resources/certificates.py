@@ -52,12 +52,14 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class DeletedCertificate:
-    """row: the latest version. deleted_at, purge_at: seconds since 1970 UTC."""
+    """row: the latest version. deleted_at, purge_at: seconds since 1970 UTC. is_pending_open: as of Certificate; those
+    of pages are not asked for it."""
 
     row: CertificateVersion
     policy: CertificatePolicy
     deleted_at: int
     purge_at: int
+    is_pending_open: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,15 +154,17 @@ class Certificates:
             await KEYS.mark_deleted(tx, names.key, now, purge_at)
             await SECRETS.mark_deleted(tx, names.secret, now, purge_at)
             await certificate_schedule.cancel(tx, container, name)
-        return DeletedCertificate(row, names.certificate.policy, now, purge_at)
+            operation = await operations.find_any(tx, container.id, name)
+        return DeletedCertificate(row, names.certificate.policy, now, purge_at, operation is not None)
 
     async def get_deleted(self, container: Container, name: str) -> DeletedCertificate:
         """Raises NotFound."""
         async with self._database.read() as tx:
             found = await CERTIFICATES.deleted_version(tx, container.id, name)
+            operation = await operations.find_any(tx, container.id, name)
         if found is None:
             raise refusals.deleted_not_found(Kind.CERTIFICATES, name)
-        return _deleted(*found)
+        return replace(_deleted(*found), is_pending_open=operation is not None)
 
     async def deleted_page(
         self, container: Container, after: str | None, limit: int, *, include_pending: bool = False
@@ -298,10 +302,13 @@ async def _set_policy(tx: Transaction, at_name: CertificateName, change: ChangeP
 
 async def _cancel_operation(tx: Transaction, container: Container, name: str, now: int) -> None:
     """Whoever is at work on it loses, since its revision goes up; what is pending is left, as of every operation that
-    was cancelled."""
+    was cancelled. An issuer that has begun something is told by the engine."""
     operation = await operations.find(tx, container.id, name)
     if operation is not None and operation.status is Status.IN_PROGRESS:
-        cancelled = replace(operation, status=Status.CANCELLED, cancellation_requested=True, retry_at=None, updated=now)
+        retry_at = now if operation.state else None
+        cancelled = replace(
+            operation, status=Status.CANCELLED, cancellation_requested=True, retry_at=retry_at, updated=now
+        )
         await operations.update(tx, cancelled)
 
 

@@ -22,7 +22,7 @@ from hsmvault.model.certificate_policies import (
     X509Properties,
 )
 from hsmvault.model.certificate_policy_rules import LONGEST_MONTHS, is_dns_name, is_email, is_oid, is_upn, is_uri
-from hsmvault.model.x500 import parse_name
+from hsmvault.model.x500 import parse_name, write_name, write_rdn
 from hsmvault.resources import refusals
 
 Value = TypeVar("Value", bound=x509.ExtensionType)
@@ -63,14 +63,14 @@ def check_fits(policy: CertificatePolicy, spec: KeySpec) -> None:
 
 
 def _subject(name: x509.Name) -> str:
-    """As RFC 4514 writes it; without RDNs of which a policy cannot speak."""
-    text = name.rfc4514_string()
+    """As the service writes it; without RDNs of which a policy cannot speak."""
+    text = write_name(name)
     if _is_subject(text):
         return text
-    parts = [part for rdn in reversed(name.rdns) if _is_subject(part := rdn.rfc4514_string())][:_MOST_RDNS]
-    while parts and not _is_subject(",".join(parts)):
+    parts = [part for rdn in reversed(name.rdns) if _is_subject(part := write_rdn(rdn))][:_MOST_RDNS]
+    while parts and not _is_subject(", ".join(parts)):
         parts.pop()
-    return ",".join(parts)
+    return ", ".join(parts)
 
 
 def _is_subject(text: str) -> bool:
@@ -125,7 +125,7 @@ def _extension(certificate: x509.Certificate, kind: type[Value]) -> Value | None
     """None too when the extensions cannot be read: a policy then says nothing of them."""
     try:
         return certificate.extensions.get_extension_for_class(kind).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
+    except chains.UNREADABLE_EXTENSION:
         return None
 
 

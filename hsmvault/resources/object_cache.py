@@ -7,32 +7,48 @@ the entry at once, one of its node's other workers before the next request, anot
 
 from abc import ABC, abstractmethod
 from collections import OrderedDict
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Coroutine, Mapping, Sequence
+from sys import getsizeof
+from typing import Any, Generic, Protocol, TypeVar
 
 from hsmvault.model.containers import Container
 from hsmvault.model.operations import Kind
 from hsmvault.resources import refusals
 from hsmvault.store.database import Database, Transaction
 
+ROW_BYTES = 1024
+"""What a row takes without its tags and what is heavy; measured with names and versions of a usual length."""
 _MOST_NAMES = 16_384
-_MOST_PAGES = 128  # of at most 26 rows, 2 kB each
+_MOST_PAGES = 128  # of at most 26 rows
+_MOST_PAGE_BYTES = 8 * 1024 * 1024  # of all of them: more than they take unless most rows have long tags
+_VERSIONS_OF_A_NAME = 4  # that may be kept, on the average
 
-Row = TypeVar("Row")
+
+class Tagged(Protocol):
+    @property
+    def tags(self) -> Mapping[str, str]: ...
+
+
+Row = TypeVar("Row", bound=Tagged)
 Used = TypeVar("Used")
 
 
 class Source(Protocol[Row]):
     """The part of store/objects.py that is read here."""
 
-    async def version(self, tx: Transaction, container_id: str, name: str, version: str | None) -> Row | None: ...
+    def version(
+        self, tx: Transaction, container_id: str, name: str, version: str | None
+    ) -> Coroutine[Any, Any, Row | None]: ...
 
-    async def page(self, tx: Transaction, container_id: str, after: str | None, limit: int) -> list[Row]: ...
+    def page(
+        self, tx: Transaction, container_id: str, after: str | None, limit: int
+    ) -> Coroutine[Any, Any, list[Row]]: ...
 
 
 class ObjectCache(ABC, Generic[Row, Used]):
     """Versions by their names, and pages of latest versions. Belongs to one event loop.
 
-    most: names that are kept. most_bytes: of what _bytes_of() counts, together.
+    most: names that are kept, and a quarter of the versions. most_bytes: of what _bytes_of() counts, together.
     """
 
     def __init__(
@@ -50,8 +66,10 @@ class ObjectCache(ABC, Generic[Row, Used]):
         self._most = most
         self._most_bytes = most_bytes
         self._bytes = 0
+        self._versions = 0
         self._names: OrderedDict[tuple[str, str], dict[str, Used]] = OrderedDict()
         self._pages: dict[tuple[str, str, int], tuple[Row, ...]] = {}
+        self._page_bytes = 0
         self._epoch = 0
         self.hits = 0
         self.misses = 0
@@ -67,8 +85,9 @@ class ObjectCache(ABC, Generic[Row, Used]):
                 return found
         self.misses += 1
         epoch = self._epoch
-        async with self._database.read() as tx:
-            row = await self._source.version(tx, container.id, folded, version)
+        row = await self._database.read_at_once(
+            lambda tx: self._source.version(tx, container.id, folded, version),
+        )
         if row is None:
             raise refusals.not_found(self._kind, name, version)
         used = self._open(container, row)
@@ -83,24 +102,25 @@ class ObjectCache(ABC, Generic[Row, Used]):
         rows = self._pages.get(place)
         if rows is None:
             epoch = self._epoch
-            async with self._database.read() as tx:
-                rows = tuple(await self._source.page(tx, container.id, after, limit))
+            rows = tuple(
+                await self._database.read_at_once(lambda tx: self._source.page(tx, container.id, after, limit))
+            )
             if epoch == self._epoch:
-                if len(self._pages) >= _MOST_PAGES:
-                    self._pages.clear()
-                self._pages[place] = rows
+                self._keep_page(place, rows)
         return rows
 
     def forget(self, container_id: str, name: str) -> None:
         """The object of this name has changed, or is gone. name: in lower case."""
         self._epoch += 1
         if self._pages:
-            self._pages = {place: rows for place, rows in self._pages.items() if place[0] != container_id}
+            for place in [place for place in self._pages if place[0] == container_id]:
+                self._page_bytes -= _bytes_of_page(self._pages.pop(place))
         self._drop(self._names.pop((container_id, name), {}))
 
     def forget_all(self) -> None:
         self._epoch += 1
         self._pages.clear()
+        self._page_bytes = 0
         while self._names:
             self._drop(self._names.popitem()[1])
 
@@ -121,13 +141,42 @@ class ObjectCache(ABC, Generic[Row, Used]):
         replaced = versions.get(version)
         if replaced is not None:
             self._bytes -= self._bytes_of(replaced)
+            self._versions -= 1
         versions[version] = used
         self._bytes += self._bytes_of(used)
+        self._versions += 1
         self._names.move_to_end(name)
-        while self._names and (len(self._names) > self._most or self._bytes > self._most_bytes):
+        while self._names and self._is_too_much():
             self._drop(self._names.popitem(last=False)[1])
 
+    def _is_too_much(self) -> bool:
+        return (
+            len(self._names) > self._most
+            or self._versions > self._most * _VERSIONS_OF_A_NAME
+            or self._bytes > self._most_bytes
+        )
+
+    def _keep_page(self, place: tuple[str, str, int], rows: tuple[Row, ...]) -> None:
+        if place in self._pages:
+            return  # it was read twice at the same time
+        taken = _bytes_of_page(rows)
+        if len(self._pages) >= _MOST_PAGES or self._page_bytes + taken > _MOST_PAGE_BYTES:
+            self._pages.clear()
+            self._page_bytes = 0
+        self._pages[place] = rows
+        self._page_bytes += taken
+
     def _drop(self, versions: dict[str, Used]) -> None:
+        self._versions -= len(versions)
         for used in versions.values():
             self._bytes -= self._bytes_of(used)
             self._release(used)
+
+
+def bytes_of_row(row: Tagged) -> int:
+    """In memory, without what is heavy. Tags can be many times as long as the rest."""
+    return ROW_BYTES + sum(getsizeof(name) + getsizeof(text) for name, text in row.tags.items())
+
+
+def _bytes_of_page(rows: Sequence[Tagged]) -> int:
+    return sum(bytes_of_row(row) for row in rows)

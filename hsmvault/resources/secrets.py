@@ -82,7 +82,8 @@ class Secrets:
         content = _encoded(value)
         version = self._identifiers.version()
         sealed = await self._sealer(container).seal(content, binding_of(container.id, name, version))
-        async with self._writing(name) as tx:
+
+        async def write(tx: Transaction) -> SecretVersion:
             now = int(self._clock.now())
             at_name, before = await _predecessor(tx, container, name)
             row = SecretVersion(
@@ -105,6 +106,12 @@ class Secrets:
                 await SECRETS.add_version(tx, row, at_name)
             await secret_schedule.begin(tx, container, row, before=before, is_new=before is None)
             await secret_schedule.announce(tx, container, row, self._identifiers, now)
+            return row
+
+        try:
+            row = await self._database.write_at_once(write)
+        except Conflicted as error:
+            raise refusals.changed_meanwhile(Kind.SECRETS, name) from error
         return OpenSecret(row, value, row.content_type)
 
     async def get(self, container: Container, name: str, version: str | None) -> OpenSecret:

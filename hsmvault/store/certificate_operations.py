@@ -54,7 +54,7 @@ _ANY = Statement(sa.select(*_COLUMNS).select_from(_joined).where(_this))
 _DUE = Statement(
     sa.select(*_COLUMNS)
     .select_from(_joined)
-    .where(_table.c.retry_at <= sa.bindparam("now"), certificate_names.c.deleted_at.is_(None))
+    .where(_table.c.retry_at <= sa.bindparam("now"))
     .order_by(_table.c.retry_at, _table.c.container_id, _table.c.folded)
     .limit(sa.bindparam("limit"))
 )
@@ -80,7 +80,7 @@ async def find_any(tx: Transaction, container_id: str, name: str) -> Certificate
 
 
 async def due(tx: Transaction, now: int, limit: int) -> list[CertificateOperation]:
-    """Of every container, those that are to go on by now, the longest due first."""
+    """Of every container, those that are to go on by now, the longest due first; of names deleted or not."""
     return [_decode(row) for row in await tx.rows(_DUE, now=now, limit=limit)]
 
 

@@ -18,6 +18,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
 
 import sqlalchemy as sa
 
@@ -26,7 +28,7 @@ from hsmvault.store.board import ChangeBoard
 from hsmvault.store.database import Change, Database, Transaction
 from hsmvault.store.drivers import CHANGES_KEPT
 from hsmvault.store.schema import changes as table
-from hsmvault.store.statements import Statement
+from hsmvault.store.statements import Row, Statement
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +52,31 @@ _SINCE = Statement(
     .order_by(table.c.id)
     .limit(_BATCH)
 )
+_FULL = _BATCH - 1  # the first row of a batch is one that was seen
+
+
+class _Read(NamedTuple):
+    """oldest, newest: ids of the rows that there are; 0 for none. found: those behind the last one seen, or not all."""
+
+    oldest: int
+    newest: int
+    found: list[tuple[int, Change]]
+
+
+async def _rows_behind(last: int | None, tx: Transaction) -> _Read:
+    if last is not None:
+        rows = await tx.rows(_SINCE, after=last - 1)
+        if rows and rows[0][0] == last:  # the usual case: none is missing
+            return _Read(last, rows[-1][0], [_numbered(row) for row in rows[1:]])
+    bounds = await tx.row(_BOUNDS)
+    assert bounds is not None
+    oldest, newest = (0, 0) if bounds[0] is None else (int(bounds[0]), int(bounds[1]))
+    rows = [] if last is None or newest <= last else await tx.rows(_SINCE, after=last)
+    return _Read(oldest, newest, [_numbered(row) for row in rows])
+
+
+def _numbered(row: Row) -> tuple[int, Change]:
+    return int(row[0]), Change(row[1], row[2], row[3])
 
 
 class ChangeFeed:
@@ -135,6 +162,9 @@ class ChangeFeed:
         """
         assert self._board is not None
         shown = self._board.newest()
+        if self._catching is None and self._read_here():
+            self._behind = max(self._behind, shown)  # as in _begin_to_catch_up
+            return
         try:
             async with asyncio.timeout(self._longest_wait_seconds):
                 while shown > max(self._last or 0, self._behind):
@@ -174,25 +204,38 @@ class ChangeFeed:
     async def _read(self) -> None:
         async with self._polling:
             begun = self._database.clock.monotonic()
-            while True:
-                async with self._database.read() as tx:
-                    lost, found = await self._news(tx)
-                if lost:
-                    self._tell_all()
-                for id, change in found:
-                    if id in self._told:
-                        self._told.discard(id)
-                    else:
-                        self._tell(change)
-                if len(found) < _BATCH:
-                    break
+            while not self._take(await self._database.read_at_once(partial(_rows_behind, self._last))):
+                pass
             self._good_since = begun
 
-    async def _news(self, tx: Transaction) -> tuple[bool, list[tuple[int, Change]]]:
+    def _read_here(self) -> bool:
+        """As _read(), before this returns. False when it cannot be so at the moment."""
+        if self._polling.locked():
+            return False
+        begun = self._database.clock.monotonic()
+        try:
+            while not self._take(self._database.read_here(partial(_rows_behind, self._last))):
+                pass
+        except RequestError:
+            return False
+        self._good_since = begun
+        return True
+
+    def _take(self, read: "_Read") -> bool:
+        """Tell what was read. Returns whether that was all there is."""
+        lost, found = self._news(read)
+        if lost:
+            self._tell_all()
+        for id, change in found:
+            if id in self._told:
+                self._told.discard(id)
+            else:
+                self._tell(change)
+        return len(found) < _FULL
+
+    def _news(self, read: "_Read") -> tuple[bool, list[tuple[int, Change]]]:
         """Whether changes may have been missed, and those that follow the last one seen."""
-        bounds = await tx.row(_BOUNDS)
-        assert bounds is not None
-        oldest, newest = (0, 0) if bounds[0] is None else (int(bounds[0]), int(bounds[1]))
+        oldest, newest, found = read
         last = self._last
         if last is None:
             self._last = newest
@@ -204,7 +247,6 @@ class ChangeFeed:
             return True, []
         if newest == last:
             return False, []
-        found = [(int(row[0]), Change(row[1], row[2], row[3])) for row in await tx.rows(_SINCE, after=last)]
         self._last = found[-1][0]
         return False, found
 

@@ -1,9 +1,9 @@
 """What the store asks of a database driver: one connection, whose transactions are ours. sqlite.py has the first."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from hsmvault.errors import HsmvaultError
 from hsmvault.store.statements import Row, Statement, Value
@@ -35,14 +35,51 @@ class Outcome:
     count: int
 
 
-class Connection(Protocol):
+class Statements(Protocol):
+    async def run(self, statement: Statement, values: dict[str, Value]) -> Outcome:
+        """The first run of a transaction begins it. After an error nothing of the transaction remains, and the caller
+        runs nothing more in it: whatever came next would be a transaction of its own.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a group came to. results: of each work what it returned, or in Failed what it raised. changes: of all that
+    did not fail, each once, with the ids of their rows.
+    """
+
+    results: list["Any | Failed"]
+    changes: list[tuple[int, Change]]
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    error: BaseException
+
+
+Work = Callable[[Statements], tuple[Any, Sequence[Change]]]
+"""A whole transaction, and what it changed. Called in the connection's thread; the statements that it is given never
+suspend. What it raises undoes it."""
+
+
+class Connection(Statements, Protocol):
     """One connection, used by one transaction at a time. Errors of the driver come out as Conflicted, Unavailable
     or what the fault is; never as the driver's own for a fault of the database's surroundings.
     """
 
-    async def run(self, statement: Statement, values: dict[str, Value]) -> Outcome:
-        """The first run of a transaction begins it. After an error nothing of the transaction remains, and the caller
-        runs nothing more in it: whatever came next would be a transaction of its own.
+    async def read_at_once(self, work: Work) -> Any:
+        """A reading transaction in one go: its result, or what it raised. For connections that no other transaction
+        uses. work may be called a second time, and in any thread."""
+        ...
+
+    def read_here(self, work: Work) -> Any:
+        """As read_at_once(), before this returns. Raises Unavailable when it cannot be had so at the moment."""
+        ...
+
+    def write_together(self, works: Sequence[Work]) -> "asyncio.Future[Written]":
+        """Writing transactions in one go, each undone alone by what it raises, and made durable by one commit. When
+        that fails nothing of any of them remains. Queued before this returns. Shield it.
         """
         ...
 

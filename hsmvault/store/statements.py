@@ -39,7 +39,8 @@ class Compiled:
         if values.keys() != self.wanted:
             raise TypeError(f"parameters {sorted(values)}, the statement has {sorted(self.wanted)}")
         for value in values.values():
-            checked(value)
+            if value is not None and type(value) is not bytes:
+                checked(value)
         if not self.constants:
             return tuple([values[name] for name in self.names])
         return tuple([values[name] if name in values else self.constants[name] for name in self.names])

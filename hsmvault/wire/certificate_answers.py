@@ -122,20 +122,13 @@ def id_of(origin: str, row: CertificateVersion) -> str:
     return f"{origin}/certificates/{row.name}/{row.version}"
 
 
-def answer_bundle(request: KeyRequest, certificate: Certificate, *, with_policy: bool = True) -> WireAnswer:
-    row = certificate.row
-    members = bundle(request, row)
-    if with_policy:
-        members["policy"] = policy_members(request, row.name, certificate.policy)
-    if certificate.is_pending_open:
-        members["pending"] = {"id": f"{request.origin}/certificates/{row.name}/pending"}
-    return ok(members, id_of(request.origin, row))
+def answer_bundle(request: KeyRequest, certificate: Certificate) -> WireAnswer:
+    return ok(_with_policy(request, certificate), id_of(request.origin, certificate.row))
 
 
 def answer_deleted(request: KeyRequest, deleted: DeletedCertificate) -> WireAnswer:
-    row = deleted.row
-    members = bundle(request, row) | {"policy": policy_members(request, row.name, deleted.policy)}
-    return ok(members | deletion(request.origin, deleted), id_of(request.origin, row))
+    members = _with_policy(request, deleted) | deletion(request.origin, deleted)
+    return ok(members, id_of(request.origin, deleted.row))
 
 
 def answer_policy(request: KeyRequest, name: str, policy: CertificatePolicy) -> WireAnswer:
@@ -146,6 +139,15 @@ def answer_policy(request: KeyRequest, name: str, policy: CertificatePolicy) -> 
 def answer_operation(request: KeyRequest, operation: CertificateOperation) -> WireAnswer:
     members = operation_members(request, operation)
     return ok(members, str(members["id"]))
+
+
+def _with_policy(request: KeyRequest, certificate: Certificate | DeletedCertificate) -> dict[str, object]:
+    """CertificateBundle of the reference, whole."""
+    row = certificate.row
+    members = bundle(request, row) | {"policy": policy_members(request, row.name, certificate.policy)}
+    if certificate.is_pending_open:
+        members["pending"] = {"id": f"{request.origin}/certificates/{row.name}/pending"}
+    return members
 
 
 def _attributes(row: CertificateVersion) -> dict[str, object]:

@@ -112,7 +112,7 @@ class CertificateLives:
             policy=None if body.policy is None else self._change_of(bodies.policy_of(body.policy)),
         )
         certificate = await self._certificates.update(request.container, request.name, request.version, changes)
-        return answer_bundle(request, certificate, with_policy=False)
+        return answer_bundle(request, certificate)
 
     async def _get_policy(self, request: KeyRequest) -> WireAnswer:
         policy = await self._certificates.get_policy(request.container, request.name)
@@ -131,7 +131,7 @@ class CertificateLives:
 
     async def _recover(self, request: KeyRequest) -> WireAnswer:
         certificate = await self._certificates.recover(request.container, request.name)
-        return answer_bundle(request, certificate, with_policy=False)
+        return answer_bundle(request, certificate)
 
     async def _purge(self, request: KeyRequest) -> WireAnswer:
         await self._certificates.purge(request.container, request.name)
@@ -145,7 +145,7 @@ class CertificateLives:
         content = request.body
         blob = await asyncio.to_thread(_blob_of, content) if len(content) > LARGE_BYTES else _blob_of(content)
         certificate = await self._backups.restore(request.container, blob, request.origin)
-        return answer_bundle(request, certificate, with_policy=False)
+        return answer_bundle(request, certificate)
 
     def _change_of(self, parts: PolicyParts) -> ChangePolicy:
         now = int(self._clock.now())

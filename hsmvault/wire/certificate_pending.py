@@ -10,7 +10,7 @@ from hsmvault.resources.certificate_issuance import Issuance
 from hsmvault.resources.certificate_operations import Operations
 from hsmvault.wire import certificate_bodies as bodies
 from hsmvault.wire.answers import WireAnswer
-from hsmvault.wire.certificate_answers import answer_bundle, answer_operation, id_of
+from hsmvault.wire.certificate_answers import answer_bundle, answer_operation
 from hsmvault.wire.certificate_lives import check_name
 from hsmvault.wire.codec import decode_body
 from hsmvault.wire.key_requests import Handler, KeyRequest
@@ -75,4 +75,5 @@ class CertificatePending:
             bodies.tags_of(body),
         )
         answer = answer_bundle(request, certificate)
-        return replace(answer, status=201, location=id_of(request.origin, certificate.row))
+        location = f"{request.origin}/certificates/{certificate.row.name}?api-version={request.api_version}"
+        return replace(answer, status=201, location=location)

@@ -16,7 +16,6 @@ _NAME, _VERSION, _SCOPE = "{name}", "{version}", "{scope}"
 _ISSUERS = "/certificates/issuers/"
 _MOST_KNOWN = 4096  # paths that are remembered: a key is asked for again and again by the same one
 _LONGEST_KNOWN = 256  # characters; a name, a version and an operation have at most 180
-_ISSUERS = "/certificates/issuers"
 _SCOPES = (local_roles.ALL, local_roles.KEYS, f"{local_roles.KEYS}/{_NAME}")
 
 

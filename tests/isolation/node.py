@@ -173,7 +173,7 @@ def set_up(folder: Path, *, hard: str = "wrapped") -> Node:
         (folder / name).write_text(content + "\n")
         (folder / name).chmod(0o600)
     prepare_token(node)
-    _write_certificate(node)
+    write_certificate(node.certificate)
     for tenant in (node.north, node.south):
         (folder / f"{tenant.vault}.json").write_text(tenant.jwks())
     node.configuration.write_text(_configuration(node))
@@ -239,15 +239,18 @@ def _rights(tenant: Tenant, principal: str, *, by_policy: bool) -> str:
     """The one vault goes by roles, the other by access policies."""
     if not by_policy:
         return f'[[containers.role_assignments]]\nprincipal = "{principal}"\nrole = "Key Vault Administrator"\n'
-    permissions = "get list create import update delete recover purge backup restore sign verify decrypt encrypt"
+    kept = "get list delete recover purge backup restore"
+    permissions = f"{kept} create import update sign verify decrypt encrypt"
     return (
         f'[[containers.access_policies]]\ntenant = "{tenant.id}"\nobject_id = "{principal}"\n'
         f"keys = {[*permissions.split(), 'wrapkey', 'unwrapkey']}\n"
+        f"secrets = {[*kept.split(), 'set']}\n"
+        f"certificates = {[*kept.split(), 'create', 'import', 'update']}\n"
     )
 
 
-def _write_certificate(node: Node) -> None:
-    """One certificate that vouches for itself."""
+def write_certificate(certificate_file: Path) -> None:
+    """One certificate that vouches for itself; its key goes beside it, into a file that ends in .key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
     now = datetime.datetime.now(datetime.UTC)
@@ -261,8 +264,8 @@ def _write_certificate(node: Node) -> None:
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, SHA256())
     )
-    node.certificate.write_bytes(certificate.public_bytes(Encoding.PEM))
-    path = node.certificate.with_suffix(".key")
+    certificate_file.write_bytes(certificate.public_bytes(Encoding.PEM))
+    path = certificate_file.with_suffix(".key")
     path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     path.chmod(0o600)
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hsmvault.errors import BadRequest
-from hsmvault.model.x500 import LONGEST, parse_name
+from hsmvault.model.x500 import LONGEST, parse_name, write_name
 
 GOOD = {
     "CN=*.contoso.com": "CN=*.contoso.com",
@@ -51,12 +51,31 @@ BAD = (
 )
 
 
+@pytest.mark.parametrize(
+    ("rfc4514", "written"),
+    [
+        # the first is an answer of the service
+        ("O=Internet Widgits Pty Ltd,ST=Some-State,C=AU", "O=Internet Widgits Pty Ltd, S=Some-State, C=AU"),
+        (r"CN=a\, b,O=x", 'CN="a, b", O=x'),
+        (r"CN=say \"a\",1.2.840.113549.1.9.1=a@b.c", 'CN="say ""a""", E=a@b.c'),
+        (r"CN=\ a\\b", r'CN=" a\\b"'),
+        ("OU=x+CN=www,UID=1", "OU=x + CN=www, OID.0.9.2342.19200300.100.1.1=1"),
+        ("", ""),
+    ],
+)
+def test_a_name_is_written_as_the_service_writes_it(rfc4514: str, written: str) -> None:
+    name = x509.Name.from_rfc4514_string(rfc4514)
+    assert write_name(name) == written
+    assert not written or parse_name(written) == name
+
+
 @pytest.mark.parametrize("text", GOOD)
 def test_a_name_is_read_as_it_was_meant(text: str) -> None:
     name = parse_name(text)
     if GOOD[text] is not None:
         assert name.rfc4514_string() == GOOD[text]
     assert parse_name(name.rfc4514_string()) == name
+    assert parse_name(write_name(name)) == name
 
 
 @pytest.mark.parametrize("text", BAD)
@@ -74,6 +93,7 @@ def test_whatever_a_name_holds_is_read_as_rfc_4514_writes_it(organizations: list
     attributes = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, one) for one in organizations]
     name = x509.Name([*attributes, x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
     assert parse_name(name.rfc4514_string()) == name
+    assert parse_name(write_name(name)) == name
 
 
 @settings(max_examples=200)

@@ -190,7 +190,7 @@ def test_everything_that_a_policy_can_say_is_derived() -> None:
     usage = _usage(digital_signature=True, key_agreement=True, decipher_only=True)
     ekus = x509.ExtendedKeyUsage([x509.ObjectIdentifier("1.3.6.1.5.5.7.3.1"), x509.ObjectIdentifier("1.2.3.4")])
     policy = policy_of(_certificate("CN=a,O=Tests", names, usage, ekus, days=730), KeySpec.ec(Curve.P256), PEM)
-    assert policy.x509.subject == "CN=a,O=Tests"
+    assert policy.x509.subject == "CN=a, O=Tests"
     assert policy.x509.alternative_names == AlternativeNames(
         ("a.example.com", "*.example.com"),
         ("a@example.com",),

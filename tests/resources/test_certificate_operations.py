@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from hsmvault.errors import BadRequest, Conflict, NotFound, Unavailable
+from hsmvault.errors import Conflict, Forbidden, NotFound, Unavailable
 from hsmvault.model.algorithms import SIGNATURE_ALGORITHMS
 from hsmvault.model.certificates import Status
 from hsmvault.store import certificate_operations
@@ -60,7 +60,7 @@ async def test_the_wish_can_be_taken_back(on: Stage) -> None:
 
 async def test_what_is_over_is_not_cancelled(on: Stage) -> None:
     await on.made()
-    with pytest.raises(BadRequest, match="not in progress: completed"):
+    with pytest.raises(Forbidden, match="not in progress: completed"):
         await on.operations.request_cancellation(VAULT, "cert")
 
 

@@ -199,7 +199,7 @@ async def test_an_issuer_that_comes_back_to_a_deleted_certificate_changes_nothin
     await one.certificates.delete(VAULT, "site")
     with pytest.raises(Conflict):
         await one.completion.complete(VAULT, begun, [])
-    assert await one.issuance.advance(VAULT, "site") is None
+    assert await one.issuance.advance(VAULT, "site") is Status.CANCELLED
     assert (await one.certificates.get_deleted(VAULT, "site")).row.is_pending
 
 

@@ -61,14 +61,14 @@ async def test_a_page_is_read_once_until_a_key_of_its_container_changes(
         for name in ("a", "b", "c"):
             await on.keys.create(VAULT, name, spec, KeySettings(), hardware=False)
         reads = 0
-        read = on.database.read
+        read = on.database.read_at_once
 
-        def counted() -> Any:
+        def counted(work: Any) -> Any:
             nonlocal reads
             reads += 1
-            return read()
+            return read(work)
 
-        monkeypatch.setattr(on.database, "read", counted)
+        monkeypatch.setattr(on.database, "read_at_once", counted)
 
         async def names(after: str | None = None, limit: int = 25) -> list[str]:
             return [row.name for row in await on.keys.page(VAULT, after, limit)]

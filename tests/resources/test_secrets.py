@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -97,13 +98,17 @@ async def test_setting_one_name_at_the_same_time_makes_one_version_each(on: Secr
 
 async def test_a_row_that_changed_while_it_was_read_is_not_kept(on: SecretStage) -> None:
     await on.secrets.set(VAULT, "a", "old", NOTHING)
+    loop = asyncio.get_running_loop()
 
     class Overtaken:
         async def version(self, *arguments: Any) -> SecretVersion | None:
+            """In the thread of the connection."""
             row = await SECRETS.version(*arguments)
-            await on.secrets.set(VAULT, "a", "new", NOTHING)
+            asyncio.run_coroutine_threadsafe(on.secrets.set(VAULT, "a", "new", NOTHING), loop).result()
             return row
 
+    quick: Any = on.database._quick
+    quick._lane_until = inf
     on.cache._source = Overtaken()  # type: ignore[assignment]  # reads versions alone
     assert await value_of(on, "a") == "old"
     on.cache._source = SECRETS

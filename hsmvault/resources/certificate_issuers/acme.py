@@ -36,11 +36,11 @@ class AcmeIssuer:
         self._servers = dict(servers)
 
     async def check(self, container: Container, policy: CertificatePolicy, account: Account | None) -> None:
-        check_provable(names_of_policy(policy.x509), self._server(account).challenge)
+        check_provable(names_of_policy(policy.x509), self._server(container, account).challenge)
 
     async def enrol(self, enrolment: Enrolment) -> Outcome:
         try:
-            server = self._server(enrolment.account)
+            server = self._server(enrolment.container, enrolment.account)
             names = names_of_request(enrolment.operation.csr)
             check_provable(names, server.challenge)
         except BadRequest as error:
@@ -58,14 +58,15 @@ class AcmeIssuer:
 
     async def abandon(self, enrolment: Enrolment) -> None:
         try:
-            server = self._server(enrolment.account)
+            server = self._server(enrolment.container, enrolment.account)
         except BadRequest:
             return
         await server.abandon(decode_state(enrolment.operation.state))
 
-    def _server(self, account: Account | None) -> AcmeServer:
+    def _server(self, container: Container, account: Account | None) -> AcmeServer:
+        """Raises BadRequest, with one text: which servers there are for others is not this vault's business."""
         name = None if account is None else account.account_id
         server = None if name is None else self._servers.get(name)
-        if server is None:
+        if server is None or not server.serves(container):
             raise BadRequest("The issuer's account_id does not name an ACME server of this installation.")
         return server

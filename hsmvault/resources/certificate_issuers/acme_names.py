@@ -10,6 +10,7 @@ from cryptography.x509.oid import NameOID
 
 from hsmvault.errors import BadRequest
 from hsmvault.model.certificate_policies import X509Properties
+from hsmvault.model.x500 import parse_name
 from hsmvault.outbound.acme_objects import MOST_IDENTIFIERS, Identifier
 
 _LABEL = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
@@ -27,8 +28,8 @@ def names_of_policy(properties: X509Properties) -> tuple[Identifier, ...]:
     """Raises BadRequest: see _identifiers. A subject that is no X.500 name is not this function's to refuse."""
     names = properties.alternative_names
     try:
-        subject = x509.Name.from_rfc4514_string(properties.subject)
-    except ValueError:
+        subject = parse_name(properties.subject) if properties.subject else x509.Name([])
+    except BadRequest:
         subject = x509.Name([])
     has_others = bool(names.emails or names.upns or names.uris)
     return _identifiers(names.dns_names, names.ip_addresses, subject, has_others=has_others)

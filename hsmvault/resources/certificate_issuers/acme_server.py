@@ -9,6 +9,7 @@ import logging
 from collections.abc import Awaitable, Callable
 
 from hsmvault.clock import Clock
+from hsmvault.model.containers import Container
 from hsmvault.outbound.acme import AcmeClient, AcmeSession
 from hsmvault.outbound.acme_problems import ACCOUNT_DOES_NOT_EXIST, MALFORMED, NOT_FOUND, AcmeRefused, AcmeUnavailable
 from hsmvault.resources.certificate_issuers.acme_account import AcmeAccount
@@ -23,7 +24,8 @@ _GONE = frozenset({NOT_FOUND, MALFORMED, "unauthorized"})  # an order that the s
 
 
 class AcmeServer:
-    """name: in the configuration, and of issuer objects. pause: waits so many seconds."""
+    """name: in the configuration, and of issuer objects. containers: names of the vaults that it serves; empty for all.
+    pause: waits so many seconds."""
 
     def __init__(
         self,
@@ -33,9 +35,11 @@ class AcmeServer:
         publisher: Publisher,
         clock: Clock,
         *,
+        containers: frozenset[str] = frozenset(),
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.name = name
+        self._containers = containers
         self._client = client
         self._account = account
         self._publisher = publisher
@@ -46,6 +50,10 @@ class AcmeServer:
     def challenge(self) -> ChallengeType:
         """By which it has names proved."""
         return self._publisher.challenge
+
+    def serves(self, container: Container) -> bool:
+        """Whether certificates of this vault may be asked for."""
+        return not self._containers or container.name in self._containers
 
     async def advance(self, state: OrderState | None, request: Request) -> Issued | Waiting:
         """As far as it goes. Raises AcmeRefused, which is final: what was published is withdrawn; AcmeUnavailable,

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 
 from hsmvault.custody.protocols import Binding
 from hsmvault.custody.sealing import Sealer
-from hsmvault.errors import BadRequest, Unavailable
+from hsmvault.errors import BadRequest
 from hsmvault.model.certificate_policies import Action, CertificatePolicy
 from hsmvault.model.certificates import CertificateIssuer
 from hsmvault.model.containers import Container
 from hsmvault.resources.certificate_issuers.protocol import Account, Issuer
+from hsmvault.resources.secrets import sealer_of
 from hsmvault.store import certificate_issuers as store
 from hsmvault.store.database import Database
 
@@ -60,8 +61,6 @@ class Issuers:
     async def _account(self, container: Container, row: CertificateIssuer) -> Account:
         password = None
         if row.password is not None:
-            sealer = self._sealers.get(container.world_id)
-            if sealer is None:
-                raise Unavailable("The HSM is not available.", detail=f"world {container.world_id} is not served here")
+            sealer = sealer_of(self._sealers, container)
             password = (await sealer.open(row.password, password_binding(container.id, row.name))).decode()
         return Account(row.name, row.provider, row.account_id, password, row.organization)

@@ -1,5 +1,7 @@
 """The job that goes on with operations: what waits, what failed for a moment, what a dead worker left."""
 
+import asyncio
+
 import pytest
 
 from hsmvault.clock import MovedClock
@@ -9,7 +11,7 @@ from hsmvault.jobs.issuance import AdvanceIssuance
 from hsmvault.model.certificates import Status
 from hsmvault.model.containers import Container
 from hsmvault.resources.certificate_creation import CLAIM_SECONDS
-from hsmvault.resources.certificate_issuers.protocol import Waiting
+from hsmvault.resources.certificate_issuers.protocol import Enrolment, Outcome, Waiting
 from tests.jobs.certificate_rig import CertificateNode, certificates_of, policy_of
 from tests.jobs.rig import DAY, VAULT, Node, Opener
 
@@ -33,6 +35,38 @@ async def test_what_a_dead_worker_began_is_gone_on_with_when_its_claim_ends(open
         assert await job_of(one).run(one.runner) is None
         assert not (await one.certificates.get(VAULT, "site", None)).row.is_pending
         assert one.recorded() == [("CertificateEnroll", 200)]
+
+
+async def test_what_a_stop_breaks_off_is_gone_on_with_at_once(
+    open_node: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = MovedClock()
+    async with certificates_of(await open_node(clock)) as one:
+        is_asked = asyncio.Event()
+
+        async def hang(_: Enrolment) -> Outcome:
+            is_asked.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        monkeypatch.setattr(one.issuer, "enrol", hang)
+        await one.begin(BY_TEST, "started")
+        one.issuance.start(VAULT, "started")
+        await is_asked.wait()
+        is_asked.clear()
+        await one.begin(BY_TEST, "taken-over")
+        clock.move(CLAIM_SECONDS)
+        running = asyncio.create_task(job_of(one).run(one.runner))
+        await is_asked.wait()
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        await one.issuance.close()
+        await one.runner._release()
+    async with certificates_of(await open_node(clock)) as other:
+        assert await job_of(other).run(other.runner) is None
+        for name in ("started", "taken-over"):
+            assert not (await other.certificates.get(VAULT, name, None)).row.is_pending
 
 
 async def test_it_asks_for_the_time_at_which_an_issuer_is_to_be_asked_again(node: Node) -> None:

@@ -365,6 +365,19 @@ async def test_a_container_that_was_read_before_a_change_decides_for_itself_only
     assert not await may(authorization, "sign", container=new)
 
 
+async def test_whoever_may_in_the_whole_container_is_decided_upon_once_for_all_of_its_objects() -> None:
+    operation = BY_NAME["get_key"]
+    authorization = Authorization(MemoryAssignments([assigned(VAULT.resource_id)]))
+    for number in range(20):
+        await authorization.permit(a_caller(), VAULT, operation, f"key-{number}")
+    assert len(authorization._decisions) == 1
+    only_one = Authorization(MemoryAssignments([assigned(f"{VAULT.resource_id}/keys/key-7")]))
+    await only_one.permit(a_caller(), VAULT, operation, "KEY-7")
+    for name in ("key-70", ""):
+        with pytest.raises(Forbidden):
+            await only_one.permit(a_caller(), VAULT, operation, name)
+
+
 @pytest.mark.parametrize("name", ["x" * 30_000, "a_b", "%2e%2e", "ä"])
 async def test_what_cannot_be_a_name_is_decided_for_the_container_and_neither_kept_nor_repeated(name: str) -> None:
     operation = BY_NAME["get_key"]

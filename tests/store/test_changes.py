@@ -156,7 +156,7 @@ async def test_a_feed_that_cannot_read_grows_stale_and_makes_everything_forgotte
     assert await here.feed.poll()
     assert here.feed.staleness() == 0
     with monkeypatch.context() as broken:
-        broken.setattr(database, "read", _out_of_reach)
+        broken.setattr(database, "read_at_once", _out_of_reach)
         clock.move(0.5)
         assert not await here.feed.poll()
         assert here.feed.staleness() == 0.5
@@ -172,7 +172,7 @@ async def test_a_feed_that_cannot_read_grows_stale_and_makes_everything_forgotte
     assert here.heard == [("c", "a")]
 
 
-def _out_of_reach() -> object:
+def _out_of_reach(*_: object) -> object:
     raise Unavailable("out of reach")
 
 

@@ -235,7 +235,7 @@ async def test_an_operation_that_was_replaced_meanwhile_takes_no_change(database
             await certificate_operations.update(tx, OPERATION)
 
 
-async def test_operations_are_due_when_their_time_has_come_and_their_name_is_active(database: Database) -> None:
+async def test_operations_are_due_when_their_time_has_come_of_deleted_names_too(database: Database) -> None:
     name = _certificate_name(CERTIFICATE)
     async with database.write() as tx:
         await CERTIFICATES.insert_name(tx, name, CERTIFICATE)
@@ -247,7 +247,7 @@ async def test_operations_are_due_when_their_time_has_come_and_their_name_is_act
     async with database.write() as tx:
         await CERTIFICATES.mark_deleted(tx, name, 60, 70)
     async with database.read() as tx:
-        assert await certificate_operations.due(tx, 99, 9) == []
+        assert await certificate_operations.due(tx, 99, 9) == [OPERATION]
         assert await certificate_operations.find(tx, VAULT.id, "web") is None
         assert await certificate_operations.find_any(tx, VAULT.id, "web") == OPERATION
 

@@ -2,15 +2,18 @@
 
 import os
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 
 import aiohttp.connector
 import pytest
 
+from tests.clients.certificates import CertificatesFace
+from tests.clients.flavours import Clients
 from tests.clients.keys import KeyRing, unique
 from tests.clients.nodes import vault_of
-from tests.clients.principals import AsyncTokens, Principal, SyncTokens, principal_of
+from tests.clients.principals import AsyncTokens, Principal, SyncTokens, Tokens, principal_of
+from tests.clients.secrets import SecretsFace
 from tests.clients.vault import OpenAsOwner, OpenVault, Vault, async_vault, sync_vault
 from tests.instance import DevInstance, dev_instance, folder_for_data, names_resolved  # noqa: F401  # fixture
 from tests.isolation.node import Node, set_up
@@ -97,20 +100,51 @@ async def sync_owner(open_as_owner: OpenAsOwner) -> AsyncIterator[Vault]:
 
 
 @pytest.fixture(scope="package")
-def open_as_owner(dev_instance: DevInstance) -> OpenAsOwner:  # noqa: F811  # the fixture
+def open_as_owner(owner_tokens: Mapping[str, Tokens]) -> OpenAsOwner:
     """Opens `sync`, `async`, `pool-sync` or `pool-async`; options of the client by name."""
-    principal = principal_of(dev_instance.environment, "owner")
-    tokens = {"sync": SyncTokens(principal), "async": AsyncTokens(principal)}
 
     @asynccontextmanager
     async def opened(flavour: str, **options: object) -> AsyncIterator[Vault]:
         url = os.environ["AZURE_MANAGEDHSM_URL" if flavour.startswith("pool-") else "AZURE_KEYVAULT_URL"]
         flavour = flavour.removeprefix("pool-")
-        vault = (sync_vault if flavour == "sync" else async_vault)(url, tokens[flavour], **options)
+        vault = (sync_vault if flavour == "sync" else async_vault)(url, owner_tokens[flavour], **options)
         yield vault
         await vault.close()
 
     return opened
+
+
+@pytest.fixture(scope="package")
+def owner_tokens(dev_instance: DevInstance) -> Mapping[str, Tokens]:  # noqa: F811  # the fixture
+    """Of the owner, for each flavour."""
+    principal = principal_of(dev_instance.environment, "owner")
+    return {"sync": SyncTokens(principal), "async": AsyncTokens(principal)}
+
+
+@pytest.fixture(params=["sync", pytest.param("async", marks=SLOW)])
+async def clients(request: pytest.FixtureRequest, owner_tokens: Mapping[str, Tokens]) -> AsyncIterator[Clients]:
+    """The clients of keys, secrets and certificates of the vault `dev`, all of one flavour, for its owner."""
+    opened = Clients(request.param, owner_tokens[request.param])
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def sync_clients(owner_tokens: Mapping[str, Tokens]) -> AsyncIterator[Clients]:
+    """As clients, in one flavour alone: for tests with many parameters where the client matters less."""
+    opened = Clients("sync", owner_tokens["sync"])
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def certificates(clients: Clients) -> CertificatesFace:
+    return clients.certificates
+
+
+@pytest.fixture
+def secrets(clients: Clients) -> SecretsFace:
+    return clients.secrets
 
 
 @pytest.fixture(scope="package")

@@ -13,7 +13,7 @@ HERE = Path(__file__).parent / "node"
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_node_clients_work_unmodified(tmp_path: Path) -> None:
-    """Needs node and npm (scripts/install --all), and the network for the packages of package-lock.json."""
+    """Needs node, npm and openssl (scripts/install --all), and the network for the packages of package-lock.json."""
     place = tmp_path / "node"
     shutil.copytree(HERE, place, ignore=shutil.ignore_patterns("node_modules"))
     _run(["npm", "ci", "--no-audit", "--no-fund"], place, {})

@@ -39,7 +39,22 @@ class Face:
         return call
 
 
-class Vault(Face):
+class Listings(Face):
+    """With its listings as lists."""
+
+    async def pages(self, method: str, *arguments: Any, **named: Any) -> list[list[Any]]:
+        """All pages of a listing."""
+        listing = getattr(self.client, method)(*arguments, **named).by_page()
+        if hasattr(listing, "__aiter__"):
+            return [[item async for item in page] async for page in listing]
+        return [list(page) for page in listing]
+
+    async def items(self, method: str, *arguments: Any, **named: Any) -> list[Any]:
+        listing = getattr(self.client, method)(*arguments, **named)
+        return [item async for item in listing] if hasattr(listing, "__aiter__") else list(listing)
+
+
+class Vault(Listings):
     """A KeyClient of a vault, or of a managed HSM pool. keys: the module of the flavour (azure.keyvault.keys or its
     aio), crypto: its crypto module."""
 
@@ -69,17 +84,6 @@ class Vault(Face):
         if hasattr(self.client, "begin_recover_deleted_key"):
             return _finished(self.client.begin_recover_deleted_key(name))
         return await self.client.recover_deleted_key(name)
-
-    async def pages(self, method: str, *arguments: Any, **named: Any) -> list[list[Any]]:
-        """All pages of a listing."""
-        listing = getattr(self.client, method)(*arguments, **named).by_page()
-        if hasattr(listing, "__aiter__"):
-            return [[item async for item in page] async for page in listing]
-        return [list(page) for page in listing]
-
-    async def items(self, method: str, *arguments: Any, **named: Any) -> list[Any]:
-        listing = getattr(self.client, method)(*arguments, **named)
-        return [item async for item in listing] if hasattr(listing, "__aiter__") else list(listing)
 
     async def send(self, method: str, path: str, body: object = None, **query: str) -> Any:
         """A request of our own through the client's pipeline. Returns the response, whatever its status."""

@@ -1,6 +1,8 @@
 // The Node clients against a running instance, whose environment is this process's. Prints "passed" at the end.
 import assert from "node:assert/strict";
+import { execFileSync } from "node:child_process";
 import { createHash, createPrivateKey, createPublicKey, randomBytes, verify, X509Certificate } from "node:crypto";
+import { readFileSync, writeFileSync } from "node:fs";
 import https from "node:https";
 import tls from "node:tls";
 
@@ -56,7 +58,7 @@ async function secrets() {
   const secret = await client.setSecret(name("secret"), "grüße 🔑", {
     contentType: "text/plain",
     tags: { a: "b" },
-    expiresOn: new Date("2040-01-01T00:00:00Z"),
+    expiresOn: new Date("2037-01-01T00:00:00Z"), // the client cuts times to 32 bits: later ones become negative
   });
   assert.equal((await client.getSecret(secret.name)).value, "grüße 🔑");
   const second = await client.setSecret(secret.name, "second");
@@ -71,6 +73,10 @@ async function secrets() {
   await (await client.beginDeleteSecret(secret.name)).pollUntilDone();
   await client.purgeDeletedSecret(secret.name);
   assert.equal((await client.restoreSecretBackup(backup)).name, secret.name);
+
+  for (let number = 0; number < 27; number++) await client.setSecret(secret.name, `${number}`);
+  const versions = await all(client.listPropertiesOfSecretVersions(secret.name)); // more than a page
+  assert.equal(new Set(versions.map((one) => one.version)).size, 29);
 }
 
 async function certificates() {
@@ -122,8 +128,11 @@ async function certificates() {
   const signed = await client.beginCreateCertificate(name("signed"), { ...policy, issuerName }, { intervalInMs: 100 });
   const issued = new X509Certificate(Buffer.from((await signed.pollUntilDone()).cer));
   assert.notEqual(issued.issuer, issued.subject);
-  assert((await all(client.listPropertiesOfIssuers())).some((one) => one.name === issuerName));
+  // The client gives these items as they came, without a name of their own.
+  assert((await all(client.listPropertiesOfIssuers())).some((one) => one.id.endsWith(`/${issuerName}`)));
   await client.deleteIssuer(issuerName);
+
+  await pending(client, policy);
 
   await client.setContacts([{ email: "node@example.com" }]);
   assert.equal((await client.getContacts())[0].email, "node@example.com");
@@ -135,6 +144,27 @@ async function certificates() {
   await (await client.beginDeleteCertificate(certificateName)).pollUntilDone();
   await client.purgeDeletedCertificate(certificateName);
   assert.equal((await client.restoreCertificateBackup(backup)).name, certificateName);
+}
+
+/** A request goes out, is cancelled, goes out again, and what an authority made of it is merged in. */
+async function pending(client, policy) {
+  const requestName = name("request");
+  const request = { ...policy, issuerName: "Unknown", keyType: "EC-HSM", exportable: false };
+  await client.beginCreateCertificate(requestName, request, { intervalInMs: 100 });
+  const poller = await client.getCertificateOperation(requestName);
+  await poller.cancelOperation();
+  await client.deleteCertificateOperation(requestName);
+  await client.beginCreateCertificate(requestName, request, { intervalInMs: 100 });
+  const { csr } = (await client.getCertificateOperation(requestName)).getOperationState().certificateOperation;
+  writeFileSync("request.der", csr);
+  const authority = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=Node CA"];
+  execFileSync("openssl", ["req", "-x509", ...authority, "-keyout", "ca.key", "-out", "ca.pem"], { stdio: "pipe" });
+  const sign = ["-req", "-inform", "DER", "-in", "request.der", "-CA", "ca.pem", "-CAkey", "ca.key", "-days", "30"];
+  execFileSync("openssl", ["x509", ...sign, "-outform", "DER", "-out", "leaf.der"], { stdio: "pipe" });
+  const leaf = readFileSync("leaf.der");
+  const merged = await client.mergeCertificate(requestName, [leaf]);
+  assert.deepEqual(Buffer.from(merged.cer), leaf);
+  await assert.rejects(client.mergeCertificate(requestName, [leaf]), { statusCode: 403 });
 }
 
 /** Serve TLS with these credentials, and connect to it as a client that trusts this certificate alone. */

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hsmvault.custody.admission import PrivateJwk
-from hsmvault.jobs.purge import PurgeKeys
+from hsmvault.jobs.purge import PurgeDeleted, purged_keys
 from hsmvault.jobs.rotation import RotateKeys
 from hsmvault.jobs.runner import Job
 from hsmvault.model.algorithms import Curve, Family, KeySpec
@@ -117,14 +117,14 @@ async def rotate(parts: Parts, setup: Setup) -> None:
 
 
 async def rotate_by_job(parts: Parts, setup: Setup) -> None:
-    await _run(RotateKeys(parts.database, parts.rotation, parts.records))
+    await run(RotateKeys(parts.database, parts.rotation, parts.records))
 
 
 async def purge_by_job(parts: Parts, setup: Setup) -> None:
-    await _run(PurgeKeys(parts.database, parts.keys, parts.records))
+    await run(PurgeDeleted(parts.database, parts.records, [purged_keys(parts.keys)]))
 
 
-async def _run(job: Job) -> None:
+async def run(job: Job) -> None:
     await job.run(_Turn())
 
 
@@ -144,7 +144,7 @@ async def make_statement_key(parts: Parts, setup: Setup) -> None:
     await parts.statements.current()
 
 
-async def _nothing(parts: Parts, setup: Setup) -> None:
+async def nothing(parts: Parts, setup: Setup) -> None:
     return
 
 
@@ -211,17 +211,17 @@ class Case:
 
 HARD = (WRAPPED, RESIDENT)
 CASES = {
-    "create": Case(_nothing, create),
+    "create": Case(nothing, create),
     "create a version": Case(_two_versions, create),
-    "create RSA": Case(_nothing, create_rsa),
-    "create oct": Case(_nothing, create_oct, (WRAPPED,), POOL),
-    "create a key-exchange key": Case(_nothing, create_exchange, HARD),
-    "create exportable": Case(_nothing, create_exportable, (WRAPPED,)),
-    "import": Case(_nothing, admit),
-    "import RSA": Case(_nothing, admit_rsa),
+    "create RSA": Case(nothing, create_rsa),
+    "create oct": Case(nothing, create_oct, (WRAPPED,), POOL),
+    "create a key-exchange key": Case(nothing, create_exchange, HARD),
+    "create exportable": Case(nothing, create_exportable, (WRAPPED,)),
+    "import": Case(nothing, admit),
+    "import RSA": Case(nothing, admit_rsa),
     "import a version": Case(_two_versions, admit),
-    "import oct": Case(_nothing, admit_oct, (WRAPPED,), POOL),
-    "import exportable": Case(_nothing, admit_exportable, (WRAPPED,)),
+    "import oct": Case(nothing, admit_oct, (WRAPPED,), POOL),
+    "import exportable": Case(nothing, admit_exportable, (WRAPPED,)),
     "import wrapped": Case(_exchange_key, admit_wrapped, HARD),
     "update": Case(_two_versions, update),
     "update the release policy": Case(create_exportable, update_release_policy, (WRAPPED,)),
@@ -236,5 +236,5 @@ CASES = {
     "rotate oct": Case(_oct_version, rotate, (WRAPPED,), POOL),
     "rotate by the job": Case(_two_versions, rotate_by_job, recorded="KeyRotateIfDue"),
     "purge by the job": Case(_deleted, purge_by_job, recorded="KeyPurge"),
-    "make a statement key": Case(_nothing, make_statement_key, HARD),
+    "make a statement key": Case(nothing, make_statement_key, HARD),
 }

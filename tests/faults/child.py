@@ -19,10 +19,13 @@ import msgspec
 
 from hsmvault.errors import RequestError
 from hsmvault.hsm.world_keys import WorldIds
-from tests.faults.actions import CASES, Setup
-from tests.faults.observing import State, observe, require_usable
+from tests.faults import certificate_samples, samples
+from tests.faults.actions import Setup
+from tests.faults.cases import CASES, observer_of
+from tests.faults.observing import State
 from tests.faults.parts import opened
-from tests.faults.samples import AGE_SECONDS, warm
+
+_LATER_SECONDS = 600  # no claim on an operation lasts so long
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -48,6 +51,10 @@ class Job(msgspec.Struct, frozen=True):
     beside: str = ""
     blob: bytes = b""
 
+    @property
+    def ids(self) -> WorldIds:
+        return WorldIds(self.mac, self.world, self.system, self.export)
+
 
 class Outcome(msgspec.Struct, frozen=True):
     """acknowledged: the action returned. refusal: what it raised instead, for its caller. state: as the process found
@@ -70,7 +77,8 @@ class Ended(msgspec.Struct, frozen=True):
 
 
 def main() -> None:
-    warm()
+    samples.warm()
+    certificate_samples.warm()
     for line in sys.stdin.buffer:
         job = msgspec.json.decode(line, type=Job)
         read, write = os.pipe()
@@ -115,12 +123,12 @@ async def _work(job: Job, say: Callable[[Outcome], object]) -> None:
     case = CASES[job.case]
     setup = Setup(job.custody != "soft", CASES[job.beside or job.case].container, job.blob)
     hard = "wrapped" if job.custody == "soft" else job.custody
-    ids = WorldIds(job.mac, job.world, job.system, job.export)
-    earlier = AGE_SECONDS if job.part == "before" else 0
-    async with opened(Path(job.folder), ids, hard, fault, joins=bool(job.beside), earlier=earlier) as parts:
+    observer = observer_of(job.beside or job.case)
+    earlier = {"before": samples.AGE_SECONDS, "act": 0, "look": -_LATER_SECONDS}[job.part]
+    async with opened(Path(job.folder), job.ids, hard, fault, joins=bool(job.beside), earlier=earlier) as parts:
         if job.part == "before":
             blob = await case.before(parts, setup)
-            say(Outcome(state=await observe(parts, setup.container), blob=blob or b""))
+            say(Outcome(state=await observer.observe(parts, setup.container), blob=blob or b""))
         elif job.part == "act":
             is_armed = True
             if job.crash_after:
@@ -137,10 +145,10 @@ async def _work(job: Job, say: Callable[[Outcome], object]) -> None:
             signal.setitimer(signal.ITIMER_REAL, 0)
             if job.hold_at or job.beside:  # somebody else changes it too
                 return
-            say(Outcome(acknowledged=True, points=tuple(points), state=await observe(parts, setup.container)))
+            say(Outcome(acknowledged=True, points=tuple(points), state=await observer.observe(parts, setup.container)))
         else:
-            state = await observe(parts, setup.container)
-            await require_usable(parts, setup, state)
+            state = await observer.observe(parts, setup.container)
+            await observer.require_usable(parts, setup, state)
             say(Outcome(state=state))
 
 

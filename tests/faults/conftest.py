@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.processes import Processes, processes
+from tests.instance import DevInstance, folder_for_data, running
 from tests.softhsm import SoftToken, folder_for_tokens, softhsm, softhsm_template
 
 __all__ = ["softhsm", "softhsm_template"]
@@ -22,3 +23,11 @@ def two(softhsm_template: SoftToken, tmp_path_factory: pytest.TempPathFactory) -
 def folder() -> Iterator[Path]:
     with folder_for_tokens() as made:
         yield made
+
+
+@pytest.fixture(scope="package")
+def instance() -> Iterator[DevInstance]:
+    """With two workers. Tests choose their own names for what they make in it."""
+    with folder_for_data() as folder, running(folder / "data", workers=2) as started:
+        yield started
+        assert started.failures() == []

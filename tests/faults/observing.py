@@ -30,7 +30,7 @@ class State:
 
     untold: versions without their event. unmade: events whose version is not there. strays: objects in the token that
     neither a row nor the world has, less the rows without an object. intents: left over. statements: keys that sign
-    statements.
+    statements. operation: of a certificate: how the making of a version stands; and its issuers.
     """
 
     life: str
@@ -41,6 +41,7 @@ class State:
     strays: int
     intents: int
     statements: int
+    operation: str = ""
 
 
 async def observe(parts: Parts, container: Container) -> State:
@@ -65,7 +66,7 @@ async def observe(parts: Parts, container: Container) -> State:
         "" if at_name is None or at_name.rotation_policy is None else str(at_name.rotation_policy.actions),
         len(made - set(told)),
         len(set(told) - made),
-        await _count_objects(parts) - _WORLD_KEYS - len(await claimed_objects(parts.database)),
+        await strays(parts),
         len(left),
         len(statements),
     )
@@ -156,5 +157,7 @@ async def _versions(parts: Parts, container: Container) -> list[KeyVersion]:
         return await keys.versions(tx, container.id, NAME.lower())
 
 
-async def _count_objects(parts: Parts) -> int:
-    return await parts.token.load(lambda work: len(list(work.session.get_objects({Attribute.TOKEN: True}))))
+async def strays(parts: Parts) -> int:
+    """See State."""
+    objects = await parts.token.load(lambda work: len(list(work.session.get_objects({Attribute.TOKEN: True}))))
+    return objects - _WORLD_KEYS - len(await claimed_objects(parts.database))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hsmvault.app.reconciliation import reconcile
 from hsmvault.audit.log import AuditLog
-from hsmvault.clock import RandomIdentifiers, SystemClock
+from hsmvault.clock import Clock, RandomIdentifiers, SystemClock
 from hsmvault.custody.custodians import Custodians, WorldCustody
 from hsmvault.custody.hard import WrappedCustodian
 from hsmvault.custody.intents import Intents
@@ -35,6 +35,7 @@ from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.data_keys import DataKeys
 from hsmvault.store.database import Database
 from hsmvault.wire.failures import status_of
+from tests.faults.vault_parts import VaultParts, vault_parts
 from tests.rows import have_system_key
 from tests.softhsm import SoftToken
 
@@ -65,6 +66,8 @@ class Parts:
     custodians: Custodians
     statements: StatementKeys
     records: WorkRecords
+    clock: Clock
+    vault: VaultParts
 
 
 class _Clock(SystemClock):
@@ -115,6 +118,7 @@ async def opened(
             feed = ChangeFeed(database)
             feed.subscribe("key", cache.forget)
             audit = AuditLog(folder / "audit", f"{os.getpid()}", clock)
+            records = WorkRecords(audit, clock, identifiers, lambda one: f"https://{one.name}", status_of)
             keys = Keys(database, custodians, cache, lanes[2], clock, identifiers, intents)
             database.fault = fault
             yield Parts(
@@ -137,7 +141,9 @@ async def opened(
                     intents=intents,
                     common_name="hsmvault release",
                 ),
-                WorkRecords(audit, clock, identifiers, lambda one: f"https://{one.name}", status_of),
+                records,
+                clock,
+                vault_parts(database, feed, VAULT, custodians, sealer, lanes[2], records, clock, identifiers, intents),
             )
             database.fault = None
             await audit.close()

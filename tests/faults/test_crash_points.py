@@ -1,9 +1,10 @@
-"""A process is killed before and after each step of everything that changes a key; the next one finds it whole.
+"""A process is killed before and after each step of everything that changes an object; the next one finds it whole.
 
 Whole: as before the action, or as after it; after it for certain when the action was acknowledged. Every version that
 is there does what it is for, one is the newest, and the schedule is the key's own; a version has its event, and an
 event its version; a name that is free can be taken; the token holds no object that no row has, and no intent is left.
-What the jobs did has its record.
+A certificate, its key and its secret are of the same versions; one that was under way goes on by itself. What the jobs
+did has its record.
 """
 
 import shutil
@@ -12,13 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.actions import CASES
+from tests.faults.cases import CASES
 from tests.faults.observing import State
 from tests.faults.processes import Processes, at, copy, state_of
 
 KILLED = -9
 FAST = {
     ("create", "soft"),
+    ("secret: set", "soft"),
+    ("certificate: issue", "resident"),
     ("rotate by the job", "soft"),
     ("restore exportable", "wrapped"),
     ("update the release policy", "wrapped"),
@@ -36,7 +39,7 @@ MATRIX = [
 
 
 @pytest.mark.parametrize(("case", "custody"), MATRIX)
-def test_a_kill_at_any_step_leaves_the_key_whole_or_untouched(
+def test_a_kill_at_any_step_leaves_the_object_whole_or_untouched(
     case: str, custody: str, two: list[Processes], folder: Path
 ) -> None:
     killed, start = two[0], folder / "start"
@@ -68,7 +71,17 @@ def test_a_kill_at_any_step_leaves_the_key_whole_or_untouched(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "case", ["create", "import", "purge", "import wrapped", "rotate by the job", "make a statement key"]
+    "case",
+    [
+        "create",
+        "import",
+        "purge",
+        "import wrapped",
+        "rotate by the job",
+        "make a statement key",
+        "certificate: create",
+        "certificate: import",
+    ],
 )
 def test_a_kill_at_any_instant_leaves_a_resident_key_whole_or_untouched(
     case: str, two: list[Processes], folder: Path

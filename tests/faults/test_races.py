@@ -1,7 +1,7 @@
 """Two workers and many clients at one name: one newest version, none lost, and whoever is refused is told so."""
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 
 import pytest
@@ -11,16 +11,9 @@ from tests.faults.contest import ACTS, contest
 from tests.faults.crowd import crowd
 from tests.faults.trail import audit_records, metric
 from tests.faults.wire import DIGEST, create, require_use, rows_of, told, version_of, versions
-from tests.instance import DevInstance, folder_for_data, running
+from tests.instance import DevInstance
 
 URLS = ["AZURE_KEYVAULT_URL", "AZURE_MANAGEDHSM_URL"]
-
-
-@pytest.fixture(scope="module")
-def instance() -> Iterator[DevInstance]:
-    with folder_for_data() as folder, running(folder / "data", workers=2) as started:
-        yield started
-        assert started.failures() == []
 
 
 @pytest.mark.parametrize(("url", "name", "each"), [(URLS[0], "contested", 30), (URLS[1], "contested-pool", 12)])

@@ -15,6 +15,7 @@ from hsmvault.hsm.world_keys import ATTESTATION_KEY, WorldIds
 from tests.caller import Answer, Caller, from_base64url, is_signature, to_base64url
 from tests.faults.contest import contest
 from tests.faults.crowd import crowd
+from tests.faults.vault_wire import ACTS
 from tests.faults.wire import require_use, rows_of
 from tests.instance import folder_for_data
 from tests.isolation.node import PIN, Node, set_up
@@ -41,7 +42,9 @@ def test_kill_9_of_everything_leaves_as_many_objects_as_rows(node: Node) -> None
     token = node.north.token(node.audience)
 
     def work(caller: Caller, number: int) -> Answer:
-        """Keys come, and every third goes for good."""
+        """Keys come, and every third goes for good; of certificates, with keys of their own, every other does."""
+        if number % 4 == 1:
+            return certificate(caller, f"certificate-{number}", stays=number % 8 == 1)
         name = f"key-{number}"
         answer = caller.call("POST", f"/keys/{name}/create", {"kty": "EC-HSM", "crv": "P-256"})
         if answer.status == 200 and number % 3:
@@ -49,6 +52,13 @@ def test_kill_9_of_everything_leaves_as_many_objects_as_rows(node: Node) -> None
         elif answer.status == 200:
             assert caller.call("DELETE", f"/keys/{name}").status == 200
             assert caller.call("DELETE", f"/deletedkeys/{name}").status == 204
+        return answer
+
+    def certificate(caller: Caller, name: str, *, stays: bool) -> Answer:
+        answer = ACTS["create hard"](caller, name)
+        if answer.status == 202 and not stays:
+            assert ACTS["delete"](caller, name).status == 200
+            assert ACTS["purge"](caller, name).status == 204
         return answer
 
     for turn in range(3):
@@ -63,7 +73,7 @@ def test_kill_9_of_everything_leaves_as_many_objects_as_rows(node: Node) -> None
                 return work(caller, 100_000 * turn + number)
 
             stack.enter_context(node.serving())
-            with crowd(owner, [turned] * 4) as clients:
+            with crowd(owner, [turned] * 4, allowed=(200, 202)) as clients:
                 clients.wait_for_more(15)
                 node.kill()
     with node.serving(), ExitStack() as stack:

@@ -1,0 +1,32 @@
+"""Everything that is done while a process is killed, and who looks at what is left."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from hsmvault.model.containers import Container
+from tests.faults import observing, vault_observing
+from tests.faults.actions import CASES as KEY_CASES
+from tests.faults.actions import Case, Setup
+from tests.faults.observing import State
+from tests.faults.parts import Parts
+from tests.faults.vault_actions import CERTIFICATE_CASES, SECRET_CASES
+
+CASES: Mapping[str, Case] = {**KEY_CASES, **SECRET_CASES, **CERTIFICATE_CASES}
+
+
+@dataclass(frozen=True)
+class Observer:
+    """observe: what there is of the name. require_usable: go on with it, from that state."""
+
+    observe: Callable[[Parts, Container], Awaitable[State]]
+    require_usable: Callable[[Parts, Setup, State], Awaitable[None]]
+
+
+_KEYS = Observer(observing.observe, observing.require_usable)
+_SECRETS = Observer(vault_observing.observe_secret, vault_observing.require_secret_usable)
+_CERTIFICATES = Observer(vault_observing.observe_certificate, vault_observing.require_certificate_usable)
+
+
+def observer_of(case: str) -> Observer:
+    """case: a name of CASES."""
+    return _SECRETS if case in SECRET_CASES else _CERTIFICATES if case in CERTIFICATE_CASES else _KEYS

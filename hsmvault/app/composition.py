@@ -60,13 +60,13 @@ from hsmvault.wire import failures, forms
 from hsmvault.wire.attestation import AttestationPlane
 from hsmvault.wire.data_plane import BodyLimits, DataPlane
 from hsmvault.wire.door import Door, PlaneHandler
+from hsmvault.wire.handlers import Handlers
 from hsmvault.wire.hosts import Hosts, Plane
 from hsmvault.wire.hsm_answers import HsmAnswers
 from hsmvault.wire.key_lives import KeyLives
 from hsmvault.wire.key_release import KeyReleases
 from hsmvault.wire.key_rotation import KeyRotations
 from hsmvault.wire.key_uses import KeyUses
-from hsmvault.wire.keys import KeyHandlers
 from hsmvault.wire.not_built import ManagementPlane
 from hsmvault.wire.paging import SkipTokens
 from hsmvault.wire.pki import PkiEndpoints
@@ -229,7 +229,7 @@ async def _services(
         base.identifiers,
         base.intents,
     )
-    handlers = KeyHandlers(
+    handlers = Handlers(
         KeyLives(keys, backups, SkipTokens(served.default.sealer)),
         KeyUses(operations),
         KeyRotations(KeyRotation(base.database, keys, base.clock)),

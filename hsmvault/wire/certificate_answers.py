@@ -7,7 +7,7 @@ from hsmvault.model.certificates import CertificateOperation, CertificateVersion
 from hsmvault.resources.certificates import Certificate, DeletedCertificate
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import to_base64url
-from hsmvault.wire.key_requests import KeyRequest
+from hsmvault.wire.requests import Request
 from hsmvault.wire.versions import is_since
 
 _RECOVERY_LEVEL_SINCE = "2016-10-01"
@@ -18,7 +18,7 @@ _ORDER_SINCE = "7.6"
 _ADDRESSES_SINCE = "2025-07-01"
 
 
-def bundle(request: KeyRequest, row: CertificateVersion) -> dict[str, object]:
+def bundle(request: Request, row: CertificateVersion) -> dict[str, object]:
     """CertificateBundle of the reference, without its policy and operation."""
     origin = request.origin
     where = f"{row.name}/{row.version}"
@@ -44,7 +44,7 @@ def bundle(request: KeyRequest, row: CertificateVersion) -> dict[str, object]:
     return answer
 
 
-def item(request: KeyRequest, row: CertificateVersion, *, with_version: bool) -> dict[str, object]:
+def item(request: Request, row: CertificateVersion, *, with_version: bool) -> dict[str, object]:
     """CertificateItem of the reference. Lists of certificates name no version, lists of versions do."""
     answer: dict[str, object] = {
         "id": id_of(request.origin, row) if with_version else f"{request.origin}/certificates/{row.name}",
@@ -67,7 +67,7 @@ def deletion(origin: str, deleted: DeletedCertificate) -> dict[str, object]:
     }
 
 
-def policy_members(request: KeyRequest, name: str, policy: CertificatePolicy) -> dict[str, object]:
+def policy_members(request: Request, name: str, policy: CertificatePolicy) -> dict[str, object]:
     """CertificatePolicy of the reference."""
     key, x509, served_as = policy.key, policy.x509, request.served_as
     key_props: dict[str, object] = {
@@ -96,7 +96,7 @@ def policy_members(request: KeyRequest, name: str, policy: CertificatePolicy) ->
     }
 
 
-def operation_members(request: KeyRequest, operation: CertificateOperation) -> dict[str, object]:
+def operation_members(request: Request, operation: CertificateOperation) -> dict[str, object]:
     """CertificateOperation of the reference. The last error is shown while it is tried again, too."""
     path = f"{request.origin}/certificates/{operation.name}"
     answer: dict[str, object] = {
@@ -122,26 +122,26 @@ def id_of(origin: str, row: CertificateVersion) -> str:
     return f"{origin}/certificates/{row.name}/{row.version}"
 
 
-def answer_bundle(request: KeyRequest, certificate: Certificate) -> WireAnswer:
+def answer_bundle(request: Request, certificate: Certificate) -> WireAnswer:
     return ok(_with_policy(request, certificate), id_of(request.origin, certificate.row))
 
 
-def answer_deleted(request: KeyRequest, deleted: DeletedCertificate) -> WireAnswer:
+def answer_deleted(request: Request, deleted: DeletedCertificate) -> WireAnswer:
     members = _with_policy(request, deleted) | deletion(request.origin, deleted)
     return ok(members, id_of(request.origin, deleted.row))
 
 
-def answer_policy(request: KeyRequest, name: str, policy: CertificatePolicy) -> WireAnswer:
+def answer_policy(request: Request, name: str, policy: CertificatePolicy) -> WireAnswer:
     members = policy_members(request, name, policy)
     return ok(members, str(members["id"]))
 
 
-def answer_operation(request: KeyRequest, operation: CertificateOperation) -> WireAnswer:
+def answer_operation(request: Request, operation: CertificateOperation) -> WireAnswer:
     members = operation_members(request, operation)
     return ok(members, str(members["id"]))
 
 
-def _with_policy(request: KeyRequest, certificate: Certificate | DeletedCertificate) -> dict[str, object]:
+def _with_policy(request: Request, certificate: Certificate | DeletedCertificate) -> dict[str, object]:
     """CertificateBundle of the reference, whole."""
     row = certificate.row
     members = bundle(request, row) | {"policy": policy_members(request, row.name, certificate.policy)}

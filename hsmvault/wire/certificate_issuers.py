@@ -11,7 +11,7 @@ from hsmvault.resources.refusals import invalid_property
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.certificate_pages import Pages
 from hsmvault.wire.codec import decode_body
-from hsmvault.wire.key_requests import Handler, KeyRequest
+from hsmvault.wire.requests import Handler, Request
 
 _LONGEST = 1024  # characters of any member
 _MOST_ADMINISTRATORS = 32
@@ -84,18 +84,18 @@ class CertificateIssuers:
             "delete_certificate_contacts": self._delete_contacts,
         }
 
-    async def _set(self, request: KeyRequest) -> WireAnswer:
+    async def _set(self, request: Request) -> WireAnswer:
         settings = _settings_of(decode_body(request.body, SetIssuer))
         return _answer(request, await self._issuers.set(request.container, request.name, settings))
 
-    async def _update(self, request: KeyRequest) -> WireAnswer:
+    async def _update(self, request: Request) -> WireAnswer:
         settings = _settings_of(decode_body(request.body, UpdateIssuer))
         return _answer(request, await self._issuers.update(request.container, request.name, settings))
 
-    async def _get(self, request: KeyRequest) -> WireAnswer:
+    async def _get(self, request: Request) -> WireAnswer:
         return _answer(request, await self._issuers.get(request.container, request.name))
 
-    async def _list(self, request: KeyRequest) -> WireAnswer:
+    async def _list(self, request: Request) -> WireAnswer:
         place = await self._pages.place(request, "certificates/issuers")
         rows = await self._issuers.page(request.container, place.after, place.limit + 1)
         values: list[dict[str, object]] = [
@@ -104,17 +104,17 @@ class CertificateIssuers:
         last = rows[place.limit - 1].folded if len(rows) > place.limit else None
         return await self._pages.answer(request, place, "/certificates/issuers", values, last)
 
-    async def _delete(self, request: KeyRequest) -> WireAnswer:
+    async def _delete(self, request: Request) -> WireAnswer:
         return _answer(request, await self._issuers.delete(request.container, request.name))
 
-    async def _set_contacts(self, request: KeyRequest) -> WireAnswer:
+    async def _set_contacts(self, request: Request) -> WireAnswer:
         contacts = _contacts_of(decode_body(request.body, SetContacts))
         return _answer_contacts(request, await self._contacts.set(request.container, contacts))
 
-    async def _get_contacts(self, request: KeyRequest) -> WireAnswer:
+    async def _get_contacts(self, request: Request) -> WireAnswer:
         return _answer_contacts(request, await self._contacts.get(request.container))
 
-    async def _delete_contacts(self, request: KeyRequest) -> WireAnswer:
+    async def _delete_contacts(self, request: Request) -> WireAnswer:
         return _answer_contacts(request, await self._contacts.delete(request.container))
 
 
@@ -163,11 +163,11 @@ def _text(text: str | None, member: str) -> str | None:
     return text
 
 
-def _id_of(request: KeyRequest, name: str) -> str:
+def _id_of(request: Request, name: str) -> str:
     return f"{request.origin}/certificates/issuers/{name}"
 
 
-def _answer(request: KeyRequest, issuer: CertificateIssuer) -> WireAnswer:
+def _answer(request: Request, issuer: CertificateIssuer) -> WireAnswer:
     """IssuerBundle of the reference, never with a password."""
     identifier = _id_of(request, issuer.name)
     members: dict[str, object] = {"id": identifier, "provider": issuer.provider}
@@ -188,7 +188,7 @@ def _organization_members(organization: Organization) -> dict[str, object]:
     return members
 
 
-def _answer_contacts(request: KeyRequest, contacts: tuple[Contact, ...]) -> WireAnswer:
+def _answer_contacts(request: Request, contacts: tuple[Contact, ...]) -> WireAnswer:
     identifier = f"{request.origin}/certificates/contacts"
     shown = [ContactOf(one.email, one.name, one.phone) for one in contacts]
     return ok({"id": identifier, "contacts": shown}, identifier)

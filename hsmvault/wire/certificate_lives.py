@@ -22,7 +22,7 @@ from hsmvault.wire.certificate_answers import (
 )
 from hsmvault.wire.certificate_pages import Pages, includes_pending
 from hsmvault.wire.codec import LARGE_BYTES, decode_body, from_base64url, to_base64url
-from hsmvault.wire.key_requests import Handler, KeyRequest
+from hsmvault.wire.requests import Handler, Request
 
 _RESERVED = frozenset({"contacts", "issuers"})  # as names they could not be read or deleted: routes.py
 
@@ -59,7 +59,7 @@ class CertificateLives:
             "restore_certificate": self._restore,
         }
 
-    async def _import(self, request: KeyRequest) -> WireAnswer:
+    async def _import(self, request: Request) -> WireAnswer:
         check_name(request.name)
         body = decode_body(request.body, bodies.ImportCertificate)
         new = ImportedCertificate(
@@ -72,10 +72,10 @@ class CertificateLives:
         )
         return answer_bundle(request, await self._imports.admit(request.container, request.name, new))
 
-    async def _get(self, request: KeyRequest) -> WireAnswer:
+    async def _get(self, request: Request) -> WireAnswer:
         return answer_bundle(request, await self._certificates.get(request.container, request.name, request.version))
 
-    async def _list(self, request: KeyRequest) -> WireAnswer:
+    async def _list(self, request: Request) -> WireAnswer:
         pending = includes_pending(request)
         place = await self._pages.place(request, "certificates")
         rows = await self._certificates.page(request.container, place.after, place.limit + 1, include_pending=pending)
@@ -83,7 +83,7 @@ class CertificateLives:
         last = rows[place.limit - 1].name.lower() if len(rows) > place.limit else None
         return await self._pages.answer(request, place, "/certificates", values, last)
 
-    async def _list_versions(self, request: KeyRequest) -> WireAnswer:
+    async def _list_versions(self, request: Request) -> WireAnswer:
         place = await self._pages.place(request, f"certificates/{request.name.lower()}/versions")
         after = None if place.after is None else int(place.after)
         rows = await self._certificates.version_page(request.container, request.name, after, place.limit + 1)
@@ -91,7 +91,7 @@ class CertificateLives:
         last = str(rows[place.limit - 1].sequence) if len(rows) > place.limit else None
         return await self._pages.answer(request, place, f"/certificates/{request.name}/versions", values, last)
 
-    async def _list_deleted(self, request: KeyRequest) -> WireAnswer:
+    async def _list_deleted(self, request: Request) -> WireAnswer:
         pending = includes_pending(request)
         place = await self._pages.place(request, "deletedcertificates")
         rows = await self._certificates.deleted_page(
@@ -104,7 +104,7 @@ class CertificateLives:
         last = rows[place.limit - 1].row.name.lower() if len(rows) > place.limit else None
         return await self._pages.answer(request, place, "/deletedcertificates", values, last)
 
-    async def _update(self, request: KeyRequest) -> WireAnswer:
+    async def _update(self, request: Request) -> WireAnswer:
         body = decode_body(request.body, bodies.UpdateCertificate)
         changes = CertificateChanges(
             enabled=bodies.enabled_of(body),
@@ -114,34 +114,34 @@ class CertificateLives:
         certificate = await self._certificates.update(request.container, request.name, request.version, changes)
         return answer_bundle(request, certificate)
 
-    async def _get_policy(self, request: KeyRequest) -> WireAnswer:
+    async def _get_policy(self, request: Request) -> WireAnswer:
         policy = await self._certificates.get_policy(request.container, request.name)
         return answer_policy(request, request.name, policy)
 
-    async def _update_policy(self, request: KeyRequest) -> WireAnswer:
+    async def _update_policy(self, request: Request) -> WireAnswer:
         change = self._change_of(bodies.policy_of(decode_body(request.body, bodies.Policy)))
         policy = await self._certificates.update_policy(request.container, request.name, change)
         return answer_policy(request, request.name, policy)
 
-    async def _delete(self, request: KeyRequest) -> WireAnswer:
+    async def _delete(self, request: Request) -> WireAnswer:
         return answer_deleted(request, await self._certificates.delete(request.container, request.name))
 
-    async def _get_deleted(self, request: KeyRequest) -> WireAnswer:
+    async def _get_deleted(self, request: Request) -> WireAnswer:
         return answer_deleted(request, await self._certificates.get_deleted(request.container, request.name))
 
-    async def _recover(self, request: KeyRequest) -> WireAnswer:
+    async def _recover(self, request: Request) -> WireAnswer:
         certificate = await self._certificates.recover(request.container, request.name)
         return answer_bundle(request, certificate)
 
-    async def _purge(self, request: KeyRequest) -> WireAnswer:
+    async def _purge(self, request: Request) -> WireAnswer:
         await self._certificates.purge(request.container, request.name)
         return WireAnswer(204)
 
-    async def _backup(self, request: KeyRequest) -> WireAnswer:
+    async def _backup(self, request: Request) -> WireAnswer:
         blob = await self._backups.backup(request.container, request.name)
         return ok({"value": to_base64url(blob)}, f"{request.origin}/certificates/{request.name}")
 
-    async def _restore(self, request: KeyRequest) -> WireAnswer:
+    async def _restore(self, request: Request) -> WireAnswer:
         content = request.body
         blob = await asyncio.to_thread(_blob_of, content) if len(content) > LARGE_BYTES else _blob_of(content)
         certificate = await self._backups.restore(request.container, blob, request.origin)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from hsmvault.resources.refusals import invalid_property
 from hsmvault.wire.answers import WireAnswer, ok
-from hsmvault.wire.key_requests import KeyRequest
 from hsmvault.wire.paging import SkipTokens, page_size
+from hsmvault.wire.requests import Request
 
 _BOOLEANS = {"": False, "true": True, "false": False}
 
@@ -24,13 +24,13 @@ class Pages:
     def __init__(self, skip_tokens: SkipTokens) -> None:
         self._skip_tokens = skip_tokens
 
-    async def place(self, request: KeyRequest, collection: str) -> Place:
+    async def place(self, request: Request, collection: str) -> Place:
         """Raises BadRequest."""
         limit = page_size(request.query)
         return Place(collection, await self._skip_tokens.read(request.query, request.container.id, collection), limit)
 
     async def answer(
-        self, request: KeyRequest, place: Place, path: str, values: Sequence[dict[str, object]], last: str | None
+        self, request: Request, place: Place, path: str, values: Sequence[dict[str, object]], last: str | None
     ) -> WireAnswer:
         """last: the place of the last value when more follow."""
         link = None
@@ -44,7 +44,7 @@ class Pages:
         return ok({"value": values, "nextLink": link}, request.origin + path)
 
 
-def includes_pending(request: KeyRequest) -> bool:
+def includes_pending(request: Request) -> bool:
     """includePending of the query. Raises BadRequest."""
     wanted = _BOOLEANS.get(request.query.get("includepending", "").lower())
     if wanted is None:

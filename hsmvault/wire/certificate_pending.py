@@ -13,7 +13,7 @@ from hsmvault.wire.answers import WireAnswer
 from hsmvault.wire.certificate_answers import answer_bundle, answer_operation
 from hsmvault.wire.certificate_lives import check_name
 from hsmvault.wire.codec import decode_body
-from hsmvault.wire.key_requests import Handler, KeyRequest
+from hsmvault.wire.requests import Handler, Request
 
 
 class CertificatePending:
@@ -33,7 +33,7 @@ class CertificatePending:
             "merge_certificate": self._merge,
         }
 
-    async def _create(self, request: KeyRequest) -> WireAnswer:
+    async def _create(self, request: Request) -> WireAnswer:
         check_name(request.name)
         body = decode_body(request.body, bodies.CreateCertificate)
         policy = None if body.policy is None else bodies.policy_of(body.policy).new(int(self._clock.now()))
@@ -45,11 +45,11 @@ class CertificatePending:
         location = f"{answer.used}?api-version={request.api_version}&request_id={operation.request_id}"
         return replace(answer, status=202, location=location)
 
-    async def _get(self, request: KeyRequest) -> WireAnswer:
+    async def _get(self, request: Request) -> WireAnswer:
         operation = await self._operations.get(request.container, request.name, request.query.get("request_id"))
         return answer_operation(request, operation)
 
-    async def _update(self, request: KeyRequest) -> WireAnswer:
+    async def _update(self, request: Request) -> WireAnswer:
         body = decode_body(request.body, bodies.UpdateOperation)
         operation = await self._operations.request_cancellation(
             request.container,
@@ -61,11 +61,11 @@ class CertificatePending:
             self._issuance.start(request.container, operation.name)
         return answer_operation(request, operation)
 
-    async def _forget(self, request: KeyRequest) -> WireAnswer:
+    async def _forget(self, request: Request) -> WireAnswer:
         operation = await self._operations.forget(request.container, request.name, request.query.get("request_id"))
         return answer_operation(request, operation)
 
-    async def _merge(self, request: KeyRequest) -> WireAnswer:
+    async def _merge(self, request: Request) -> WireAnswer:
         body = decode_body(request.body, bodies.MergeCertificate)
         certificate = await self._completion.merge(
             request.container,

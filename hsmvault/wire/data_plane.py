@@ -20,8 +20,8 @@ from hsmvault.wire.answers import WireAnswer
 from hsmvault.wire.codec import parse_query
 from hsmvault.wire.forms import Form
 from hsmvault.wire.hosts import Destination
-from hsmvault.wire.key_requests import Handler, KeyRequest, check_segments
 from hsmvault.wire.reading import read_body
+from hsmvault.wire.requests import Handler, Request, check_segments
 from hsmvault.wire.routes import Match, Router
 from hsmvault.wire.versions import ApiVersions, is_since
 
@@ -164,7 +164,7 @@ class DataPlane:
         limits = self._limits
         longest = _LONGEST_RESTORE_BYTES if operation.name in _RESTORES else limits.largest_bytes
         return await handler(
-            KeyRequest(
+            Request(
                 container=call.container,
                 origin=destination.origin,
                 name=match.name,

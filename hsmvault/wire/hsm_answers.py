@@ -10,7 +10,7 @@ from hsmvault.resources.key_secure_wrap import Random
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import decode_body, to_base64url
 from hsmvault.wire.key_answers import answer_attested
-from hsmvault.wire.key_requests import Handler, KeyRequest
+from hsmvault.wire.requests import Handler, Request
 
 _MOST_RANDOM_BYTES = 128
 
@@ -28,11 +28,11 @@ class HsmAnswers:
             "get_random_bytes": self._random,
         }
 
-    async def _attest(self, request: KeyRequest) -> WireAnswer:
+    async def _attest(self, request: Request) -> WireAnswer:
         row, attestation = await self._attestations.attest(request.container, request.name, request.version)
         return answer_attested(request, row, attestation)
 
-    async def _random(self, request: KeyRequest) -> WireAnswer:
+    async def _random(self, request: Request) -> WireAnswer:
         count = decode_body(request.body, GetRandomBytes).count
         if not 1 <= count <= _MOST_RANDOM_BYTES:
             raise BadRequest(f"GetRandomBytesRequest: count cannot be greater than {_MOST_RANDOM_BYTES} or less than 1")

@@ -8,13 +8,13 @@ from hsmvault.resources.key_operations import Used
 from hsmvault.resources.keys import DeletedKey
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import to_base64url
-from hsmvault.wire.key_requests import KeyRequest
+from hsmvault.wire.requests import Request
 from hsmvault.wire.versions import is_since
 
 _KEY_SIZE_SINCE = "2026-04-01"
 
 
-def bundle(request: KeyRequest, row: KeyVersion) -> dict[str, object]:
+def bundle(request: Request, row: KeyVersion) -> dict[str, object]:
     """KeyBundle of the reference."""
     answer: dict[str, object] = {"key": _jwk(request.origin, row), "attributes": _attributes(request, row)}
     _add_common(answer, row)
@@ -23,7 +23,7 @@ def bundle(request: KeyRequest, row: KeyVersion) -> dict[str, object]:
     return answer
 
 
-def item(request: KeyRequest, row: KeyVersion, *, with_version: bool) -> dict[str, object]:
+def item(request: Request, row: KeyVersion, *, with_version: bool) -> dict[str, object]:
     """KeyItem of the reference. Lists of keys name no version, lists of versions do."""
     kid = kid_of(request.origin, row) if with_version else f"{request.origin}/keys/{row.name}"
     answer: dict[str, object] = {"kid": kid, "attributes": _attributes(request, row)}
@@ -44,16 +44,16 @@ def kid_of(origin: str, row: KeyVersion) -> str:
     return f"{origin}/keys/{row.name}/{row.version}"
 
 
-def answer_bundle(request: KeyRequest, row: KeyVersion) -> WireAnswer:
+def answer_bundle(request: Request, row: KeyVersion) -> WireAnswer:
     return ok(bundle(request, row), kid_of(request.origin, row))
 
 
-def answer_deleted(request: KeyRequest, deleted: DeletedKey) -> WireAnswer:
+def answer_deleted(request: Request, deleted: DeletedKey) -> WireAnswer:
     members = bundle(request, deleted.row) | deletion(request.origin, deleted)
     return ok(members, kid_of(request.origin, deleted.row))
 
 
-def answer_used(request: KeyRequest, used: Used) -> WireAnswer:
+def answer_used(request: Request, used: Used) -> WireAnswer:
     """KeyOperationResult: iv, tag and aad where there are any."""
     kid = kid_of(request.origin, used.row)
     members: dict[str, object] = {"kid": kid, "value": to_base64url(used.value)}
@@ -64,7 +64,7 @@ def answer_used(request: KeyRequest, used: Used) -> WireAnswer:
     return ok(members, kid)
 
 
-def answer_attested(request: KeyRequest, row: KeyVersion, attestation: Attestation) -> WireAnswer:
+def answer_attested(request: Request, row: KeyVersion, attestation: Attestation) -> WireAnswer:
     """A bundle whose attributes have the attestation. Symmetric keys have no public part to attest."""
     evidence: dict[str, object] = {
         "certificatePemFile": to_base64url(attestation.certificates),
@@ -86,7 +86,7 @@ def _jwk(origin: str, row: KeyVersion) -> dict[str, object]:
     return jwk
 
 
-def _attributes(request: KeyRequest, row: KeyVersion) -> dict[str, object]:
+def _attributes(request: Request, row: KeyVersion) -> dict[str, object]:
     attributes: dict[str, object] = {"enabled": row.enabled}
     if row.not_before is not None:
         attributes["nbf"] = row.not_before

@@ -11,8 +11,8 @@ from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.byok import wrapped_key_of
 from hsmvault.wire.codec import LARGE_BYTES, decode_body, from_base64url, to_base64url
 from hsmvault.wire.key_answers import answer_bundle, answer_deleted, deletion, item
-from hsmvault.wire.key_requests import Handler, KeyRequest
 from hsmvault.wire.paging import SkipTokens, page_size
+from hsmvault.wire.requests import Handler, Request
 
 
 class KeyLives:
@@ -36,14 +36,14 @@ class KeyLives:
             "restore_key": self._restore,
         }
 
-    async def _create(self, request: KeyRequest) -> WireAnswer:
+    async def _create(self, request: Request) -> WireAnswer:
         body = decode_body(request.body, bodies.CreateKey)
         spec, hardware = bodies.spec_of(body, request.container)
         settings = bodies.settings_of(body)
         row = await self._keys.create(request.container, request.name, spec, settings, hardware=hardware)
         return answer_bundle(request, row)
 
-    async def _import(self, request: KeyRequest) -> WireAnswer:
+    async def _import(self, request: Request) -> WireAnswer:
         body = decode_body(request.body, bodies.ImportKey)
         settings = bodies.settings_of(body)
         container, name = request.container, request.name
@@ -53,10 +53,10 @@ class KeyLives:
         key, hardware = bodies.imported_of(body, container)
         return answer_bundle(request, await self._keys.admit(container, name, key, settings, hardware=hardware))
 
-    async def _get(self, request: KeyRequest) -> WireAnswer:
+    async def _get(self, request: Request) -> WireAnswer:
         return answer_bundle(request, await self._keys.get(request.container, request.name, request.version))
 
-    async def _list(self, request: KeyRequest) -> WireAnswer:
+    async def _list(self, request: Request) -> WireAnswer:
         limit = page_size(request.query)
         after = await self._skip_tokens.read(request.query, request.container.id, "keys")
         rows = await self._keys.page(request.container, after, limit + 1)
@@ -64,7 +64,7 @@ class KeyLives:
         place = rows[limit - 1].name.lower() if len(rows) > limit else None
         return await self._skip_tokens.answer(request, "keys", "/keys", values, place)
 
-    async def _list_versions(self, request: KeyRequest) -> WireAnswer:
+    async def _list_versions(self, request: Request) -> WireAnswer:
         limit = page_size(request.query)
         collection = f"keys/{request.name.lower()}/versions"
         after = await self._skip_tokens.read(request.query, request.container.id, collection)
@@ -75,7 +75,7 @@ class KeyLives:
         place = str(rows[limit - 1].sequence) if len(rows) > limit else None
         return await self._skip_tokens.answer(request, collection, f"/keys/{request.name}/versions", values, place)
 
-    async def _list_deleted(self, request: KeyRequest) -> WireAnswer:
+    async def _list_deleted(self, request: Request) -> WireAnswer:
         limit = page_size(request.query)
         after = await self._skip_tokens.read(request.query, request.container.id, "deletedkeys")
         rows = await self._keys.deleted_page(request.container, after, limit + 1)
@@ -86,29 +86,29 @@ class KeyLives:
         place = rows[limit - 1].row.name.lower() if len(rows) > limit else None
         return await self._skip_tokens.answer(request, "deletedkeys", "/deletedkeys", values, place)
 
-    async def _update(self, request: KeyRequest) -> WireAnswer:
+    async def _update(self, request: Request) -> WireAnswer:
         settings = bodies.changes_of(decode_body(request.body, bodies.UpdateKey))
         row = await self._keys.update(request.container, request.name, request.version, settings)
         return answer_bundle(request, row)
 
-    async def _delete(self, request: KeyRequest) -> WireAnswer:
+    async def _delete(self, request: Request) -> WireAnswer:
         return answer_deleted(request, await self._keys.delete(request.container, request.name))
 
-    async def _get_deleted(self, request: KeyRequest) -> WireAnswer:
+    async def _get_deleted(self, request: Request) -> WireAnswer:
         return answer_deleted(request, await self._keys.get_deleted(request.container, request.name))
 
-    async def _recover(self, request: KeyRequest) -> WireAnswer:
+    async def _recover(self, request: Request) -> WireAnswer:
         return answer_bundle(request, await self._keys.recover(request.container, request.name))
 
-    async def _purge(self, request: KeyRequest) -> WireAnswer:
+    async def _purge(self, request: Request) -> WireAnswer:
         await self._keys.purge(request.container, request.name)
         return WireAnswer(204)
 
-    async def _backup(self, request: KeyRequest) -> WireAnswer:
+    async def _backup(self, request: Request) -> WireAnswer:
         blob = await self._backups.backup(request.container, request.name)
         return ok({"value": to_base64url(blob)}, f"{request.origin}/keys/{request.name}")
 
-    async def _restore(self, request: KeyRequest) -> WireAnswer:
+    async def _restore(self, request: Request) -> WireAnswer:
         content = request.body
         blob = await asyncio.to_thread(_blob_of, content) if len(content) > LARGE_BYTES else _blob_of(content)
         return answer_bundle(request, await self._backups.restore(request.container, blob, request.origin))

@@ -9,7 +9,7 @@ from hsmvault.resources.key_secure_wrap import KeySecureWrap, SecurelyWrapped
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import decode_body, from_base64url, to_base64url
 from hsmvault.wire.key_answers import bundle, kid_of
-from hsmvault.wire.key_requests import Handler, KeyRequest
+from hsmvault.wire.requests import Handler, Request
 
 
 class ReleaseKey(msgspec.Struct, frozen=True):
@@ -46,7 +46,7 @@ class KeyReleases:
             "secureunwrapkey": self._unwrap,
         }
 
-    async def _release(self, request: KeyRequest) -> WireAnswer:
+    async def _release(self, request: Request) -> WireAnswer:
         body = decode_body(request.body, ReleaseKey)
         version = "" if request.version is None else f"/{request.version}"
         asked = ReleaseRequest(
@@ -61,11 +61,11 @@ class KeyReleases:
         )
         return ok({"value": released.value}, kid_of(request.origin, released.row))
 
-    async def _wrap(self, request: KeyRequest) -> WireAnswer:
+    async def _wrap(self, request: Request) -> WireAnswer:
         body = decode_body(request.body, SecureWrap)
         return _answer(request, await self._secure.wrap(request.container, request.name, request.version, body.alg))
 
-    async def _unwrap(self, request: KeyRequest) -> WireAnswer:
+    async def _unwrap(self, request: Request) -> WireAnswer:
         body = decode_body(request.body, SecureUnwrap)
         wrapped = from_base64url(body.value, "value")
         return _answer(
@@ -74,7 +74,7 @@ class KeyReleases:
         )
 
 
-def _answer(request: KeyRequest, wrapped: SecurelyWrapped) -> WireAnswer:
+def _answer(request: Request, wrapped: SecurelyWrapped) -> WireAnswer:
     """SecureKeyOperationResult of the reference."""
     kid = kid_of(request.origin, wrapped.row)
     return ok({"kid": kid, "alg": wrapped.algorithm, "value": to_base64url(wrapped.value)}, kid)

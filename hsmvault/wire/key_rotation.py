@@ -10,7 +10,7 @@ from hsmvault.resources.refusals import invalid_property
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import decode_body
 from hsmvault.wire.key_answers import answer_bundle
-from hsmvault.wire.key_requests import Handler, KeyRequest
+from hsmvault.wire.requests import Handler, Request
 
 _MOST_ACTIONS = 16  # there can be one of each type; the model says so in its own words
 
@@ -51,13 +51,13 @@ class KeyRotations:
             "update_key_rotation_policy": self._set_policy,
         }
 
-    async def _rotate(self, request: KeyRequest) -> WireAnswer:
+    async def _rotate(self, request: Request) -> WireAnswer:
         return answer_bundle(request, await self._rotation.rotate(request.container, request.name))
 
-    async def _get_policy(self, request: KeyRequest) -> WireAnswer:
+    async def _get_policy(self, request: Request) -> WireAnswer:
         return _answer(request, await self._rotation.get_policy(request.container, request.name))
 
-    async def _set_policy(self, request: KeyRequest) -> WireAnswer:
+    async def _set_policy(self, request: Request) -> WireAnswer:
         stated = stated_policy(decode_body(request.body, SetRotationPolicy))
         return _answer(request, await self._rotation.set_policy(request.container, request.name, stated))
 
@@ -77,7 +77,7 @@ def _stated(given: LifetimeActions) -> StatedAction:
     return StatedAction(action.type, trigger.timeAfterCreate, trigger.timeBeforeExpiry)
 
 
-def _answer(request: KeyRequest, policy: RotationPolicy) -> WireAnswer:
+def _answer(request: Request, policy: RotationPolicy) -> WireAnswer:
     """KeyRotationPolicy of the reference."""
     attributes: dict[str, object] = {"created": policy.created, "updated": policy.updated}
     if policy.expiry is not None:

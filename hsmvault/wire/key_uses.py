@@ -9,7 +9,7 @@ from hsmvault.resources.key_operations import KeyOperations
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import decode_body, from_base64url
 from hsmvault.wire.key_answers import answer_used
-from hsmvault.wire.key_requests import Handler, KeyRequest
+from hsmvault.wire.requests import Handler, Request
 
 
 class UseKey(msgspec.Struct, frozen=True):
@@ -43,7 +43,7 @@ class KeyUses:
             "unwrap_key": self._unwrap,
         }
 
-    async def _sign(self, request: KeyRequest) -> WireAnswer:
+    async def _sign(self, request: Request) -> WireAnswer:
         body = decode_body(request.body, UseKey)
         digest = from_base64url(body.value, "value")
         return answer_used(
@@ -51,7 +51,7 @@ class KeyUses:
             await self._operations.sign(request.container, request.name, request.version, body.alg, digest),
         )
 
-    async def _verify(self, request: KeyRequest) -> WireAnswer:
+    async def _verify(self, request: Request) -> WireAnswer:
         body = decode_body(request.body, VerifyWithKey)
         digest, signature = from_base64url(body.digest, "digest"), from_base64url(body.value, "value")
         is_good = await self._operations.verify(
@@ -59,19 +59,19 @@ class KeyUses:
         )
         return ok({"value": is_good})
 
-    async def _encrypt(self, request: KeyRequest) -> WireAnswer:
+    async def _encrypt(self, request: Request) -> WireAnswer:
         return await self._seal(request, "encrypt")
 
-    async def _wrap(self, request: KeyRequest) -> WireAnswer:
+    async def _wrap(self, request: Request) -> WireAnswer:
         return await self._seal(request, "wrapKey")
 
-    async def _decrypt(self, request: KeyRequest) -> WireAnswer:
+    async def _decrypt(self, request: Request) -> WireAnswer:
         return await self._open(request, "decrypt")
 
-    async def _unwrap(self, request: KeyRequest) -> WireAnswer:
+    async def _unwrap(self, request: Request) -> WireAnswer:
         return await self._open(request, "unwrapKey")
 
-    async def _seal(self, request: KeyRequest, operation: str) -> WireAnswer:
+    async def _seal(self, request: Request, operation: str) -> WireAnswer:
         body = decode_body(request.body, UseKey)
         plaintext, given = from_base64url(body.value, "value"), _parameters(body)
         return answer_used(
@@ -81,7 +81,7 @@ class KeyUses:
             ),
         )
 
-    async def _open(self, request: KeyRequest, operation: str) -> WireAnswer:
+    async def _open(self, request: Request, operation: str) -> WireAnswer:
         body = decode_body(request.body, UseKey)
         ciphertext, given = from_base64url(body.value, "value"), _parameters(body)
         return answer_used(

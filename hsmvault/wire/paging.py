@@ -13,7 +13,7 @@ from hsmvault.errors import BadRequest, Damaged
 from hsmvault.resources.refusals import invalid_property
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import from_base64url, to_base64url
-from hsmvault.wire.key_requests import KeyRequest
+from hsmvault.wire.requests import Request
 
 MOST_RESULTS = 25
 _SIZE = re.compile(r"[1-9][0-9]?", re.ASCII)  # no leading zeros: they would let a number be as long as a URL
@@ -45,7 +45,7 @@ class SkipTokens:
             raise BadRequest("The skip token is not valid.") from None
 
     async def answer(
-        self, request: KeyRequest, collection: str, path: str, values: list[dict[str, object]], place: str | None
+        self, request: Request, collection: str, path: str, values: list[dict[str, object]], place: str | None
     ) -> WireAnswer:
         """One page. path: of the list, for its next link. place: of the last value when more follow."""
         link = None

@@ -3,10 +3,10 @@
 from hsmvault.model.secrets import SecretVersion
 from hsmvault.resources.secrets import DeletedSecret, OpenSecret
 from hsmvault.wire.answers import WireAnswer, ok
-from hsmvault.wire.key_requests import KeyRequest
+from hsmvault.wire.requests import Request
 
 
-def bundle(request: KeyRequest, row: SecretVersion) -> dict[str, object]:
+def bundle(request: Request, row: SecretVersion) -> dict[str, object]:
     """SecretBundle of the reference, without its value."""
     answer: dict[str, object] = {"id": id_of(request.origin, row), "attributes": _attributes(request, row)}
     _add_common(answer, row)
@@ -17,7 +17,7 @@ def bundle(request: KeyRequest, row: SecretVersion) -> dict[str, object]:
     return answer
 
 
-def item(request: KeyRequest, row: SecretVersion, *, with_version: bool) -> dict[str, object]:
+def item(request: Request, row: SecretVersion, *, with_version: bool) -> dict[str, object]:
     """SecretItem of the reference. Lists of secrets name no version, lists of versions do."""
     identifier = id_of(request.origin, row) if with_version else f"{request.origin}/secrets/{row.name}"
     answer: dict[str, object] = {"id": identifier, "attributes": _attributes(request, row)}
@@ -38,7 +38,7 @@ def id_of(origin: str, row: SecretVersion) -> str:
     return f"{origin}/secrets/{row.name}/{row.version}"
 
 
-def answer_open(request: KeyRequest, secret: OpenSecret) -> WireAnswer:
+def answer_open(request: Request, secret: OpenSecret) -> WireAnswer:
     """With the value."""
     members: dict[str, object] = {"value": secret.value, **bundle(request, secret.row)}
     if secret.content_type is not None:
@@ -46,16 +46,16 @@ def answer_open(request: KeyRequest, secret: OpenSecret) -> WireAnswer:
     return ok(members, id_of(request.origin, secret.row))
 
 
-def answer_bundle(request: KeyRequest, row: SecretVersion) -> WireAnswer:
+def answer_bundle(request: Request, row: SecretVersion) -> WireAnswer:
     return ok(bundle(request, row), id_of(request.origin, row))
 
 
-def answer_deleted(request: KeyRequest, deleted: DeletedSecret) -> WireAnswer:
+def answer_deleted(request: Request, deleted: DeletedSecret) -> WireAnswer:
     members = bundle(request, deleted.row) | deletion(request.origin, deleted)
     return ok(members, id_of(request.origin, deleted.row))
 
 
-def _attributes(request: KeyRequest, row: SecretVersion) -> dict[str, object]:
+def _attributes(request: Request, row: SecretVersion) -> dict[str, object]:
     attributes: dict[str, object] = {"enabled": row.enabled}
     if row.not_before is not None:
         attributes["nbf"] = row.not_before

@@ -10,8 +10,8 @@ from hsmvault.resources.secrets import Secrets
 from hsmvault.wire import secret_bodies as bodies
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import LARGE_BYTES, decode_body, to_base64url
-from hsmvault.wire.key_requests import Handler, KeyRequest
 from hsmvault.wire.paging import SkipTokens, page_size
+from hsmvault.wire.requests import Handler, Request
 from hsmvault.wire.secret_answers import answer_bundle, answer_deleted, answer_open, deletion, item
 from hsmvault.wire.versions import is_since
 
@@ -42,21 +42,21 @@ class SecretLives:
             "restore_secret": self._restore,
         }
 
-    async def _set(self, request: KeyRequest) -> WireAnswer:
+    async def _set(self, request: Request) -> WireAnswer:
         content = request.body
         is_large = len(content) > LARGE_BYTES
         body = await asyncio.to_thread(bodies.decode_set, content) if is_large else bodies.decode_set(content)
         settings = bodies.settings_of(body)
         return answer_open(request, await self._secrets.set(request.container, request.name, body.value, settings))
 
-    async def _get(self, request: KeyRequest) -> WireAnswer:
+    async def _get(self, request: Request) -> WireAnswer:
         secret = await self._secrets.get(request.container, request.name, request.version)
         wanted = request.query.get(_OUT_CONTENT_TYPE)
         if wanted is not None and is_since(request.served_as, _OUT_CONTENT_TYPE_SINCE):
             secret = await self._formats.converted(secret, wanted)
         return answer_open(request, secret)
 
-    async def _list(self, request: KeyRequest) -> WireAnswer:
+    async def _list(self, request: Request) -> WireAnswer:
         limit = page_size(request.query)
         after = await self._skip_tokens.read(request.query, request.container.id, "secrets")
         rows = await self._secrets.page(request.container, after, limit + 1)
@@ -64,7 +64,7 @@ class SecretLives:
         place = rows[limit - 1].name.lower() if len(rows) > limit else None
         return await self._skip_tokens.answer(request, "secrets", "/secrets", values, place)
 
-    async def _list_versions(self, request: KeyRequest) -> WireAnswer:
+    async def _list_versions(self, request: Request) -> WireAnswer:
         limit = page_size(request.query)
         collection = f"secrets/{request.name.lower()}/versions"
         after = await self._skip_tokens.read(request.query, request.container.id, collection)
@@ -76,7 +76,7 @@ class SecretLives:
         path = f"/secrets/{request.name}/versions"
         return await self._skip_tokens.answer(request, collection, path, values, place)
 
-    async def _list_deleted(self, request: KeyRequest) -> WireAnswer:
+    async def _list_deleted(self, request: Request) -> WireAnswer:
         limit = page_size(request.query)
         after = await self._skip_tokens.read(request.query, request.container.id, "deletedsecrets")
         rows = await self._secrets.deleted_page(request.container, after, limit + 1)
@@ -87,29 +87,29 @@ class SecretLives:
         place = rows[limit - 1].row.name.lower() if len(rows) > limit else None
         return await self._skip_tokens.answer(request, "deletedsecrets", "/deletedsecrets", values, place)
 
-    async def _update(self, request: KeyRequest) -> WireAnswer:
+    async def _update(self, request: Request) -> WireAnswer:
         settings = bodies.settings_of(decode_body(request.body, bodies.UpdateSecret))
         row = await self._secrets.update(request.container, request.name, request.version, settings)
         return answer_bundle(request, row)
 
-    async def _delete(self, request: KeyRequest) -> WireAnswer:
+    async def _delete(self, request: Request) -> WireAnswer:
         return answer_deleted(request, await self._secrets.delete(request.container, request.name))
 
-    async def _get_deleted(self, request: KeyRequest) -> WireAnswer:
+    async def _get_deleted(self, request: Request) -> WireAnswer:
         return answer_deleted(request, await self._secrets.get_deleted(request.container, request.name))
 
-    async def _recover(self, request: KeyRequest) -> WireAnswer:
+    async def _recover(self, request: Request) -> WireAnswer:
         return answer_bundle(request, await self._secrets.recover(request.container, request.name))
 
-    async def _purge(self, request: KeyRequest) -> WireAnswer:
+    async def _purge(self, request: Request) -> WireAnswer:
         await self._secrets.purge(request.container, request.name)
         return WireAnswer(204)
 
-    async def _backup(self, request: KeyRequest) -> WireAnswer:
+    async def _backup(self, request: Request) -> WireAnswer:
         blob = await self._backups.backup(request.container, request.name)
         return ok({"value": to_base64url(blob)}, f"{request.origin}/secrets/{request.name}")
 
-    async def _restore(self, request: KeyRequest) -> WireAnswer:
+    async def _restore(self, request: Request) -> WireAnswer:
         content = request.body
         is_large = len(content) > LARGE_BYTES
         blob = await asyncio.to_thread(bodies.blob_of, content) if is_large else bodies.blob_of(content)

@@ -56,13 +56,13 @@ from hsmvault.store.database import Database
 from hsmvault.wire import failures, forms
 from hsmvault.wire.data_plane import BodyLimits, DataPlane
 from hsmvault.wire.door import Door
+from hsmvault.wire.handlers import Handlers
 from hsmvault.wire.hosts import Hosts, Plane
 from hsmvault.wire.hsm_answers import HsmAnswers
 from hsmvault.wire.key_lives import KeyLives
 from hsmvault.wire.key_release import KeyReleases
 from hsmvault.wire.key_rotation import KeyRotations
 from hsmvault.wire.key_uses import KeyUses
-from hsmvault.wire.keys import KeyHandlers
 from hsmvault.wire.not_built import ManagementPlane
 from hsmvault.wire.paging import SkipTokens
 from hsmvault.wire.secret_lives import SecretLives
@@ -309,7 +309,7 @@ async def serving(
         ),
         issuers,
     )
-    handlers = KeyHandlers(
+    handlers = Handlers(
         KeyLives(keys, backups, SkipTokens(sealer)),
         KeyUses(KeyOperations(cache, service.clock, lanes[3], identifiers)),
         KeyRotations(KeyRotation(database, keys, service.clock)),

@@ -8,8 +8,8 @@ import pytest
 from hsmvault.model.containers import ContainerKind
 from hsmvault.model.operations import OPERATIONS, Kind, Operation
 from hsmvault.wire.answers import WireAnswer
-from hsmvault.wire.key_requests import Handler, KeyRequest
-from hsmvault.wire.keys import KeyHandlers
+from hsmvault.wire.handlers import Handlers
+from hsmvault.wire.requests import Handler, Request
 from tests.pipeline.world import b64
 from tests.wire.service import Service
 
@@ -40,7 +40,7 @@ async def test_every_key_operation_is_served_in_vaults_and_in_pools(service: Ser
 
 
 def test_an_operation_has_one_handler() -> None:
-    async def sign(_: KeyRequest) -> WireAnswer:
+    async def sign(_: Request) -> WireAnswer:
         return WireAnswer(200)
 
     class Group:
@@ -48,7 +48,7 @@ def test_an_operation_has_one_handler() -> None:
 
     one = Group()
     with pytest.raises(ValueError, match="two handlers"):
-        KeyHandlers(one, one)
+        Handlers(one, one)
 
 
 async def test_rsa_takes_no_iv_no_aad_and_no_tag(service: Service) -> None:

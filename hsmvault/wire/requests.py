@@ -1,4 +1,4 @@
-"""A request for a key operation, as the handlers get it."""
+"""A request for an operation of the data plane, as the handlers get it."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from hsmvault.wire.answers import WireAnswer
 
 
 @dataclass(frozen=True, slots=True)
-class KeyRequest:
+class Request:
     """What a handler needs of a request. name and version are checked; origin begins every id of the answer.
 
     api_version: as it came. served_as: the known version that decides what the answer has.
@@ -27,10 +27,10 @@ class KeyRequest:
     served_as: str
 
     def __repr__(self) -> str:
-        return f"KeyRequest({self.container.name}/{self.name})"
+        return f"Request({self.container.name}/{self.name})"
 
 
-Handler = Callable[[KeyRequest], Awaitable[WireAnswer]]
+Handler = Callable[[Request], Awaitable[WireAnswer]]
 
 
 def check_segments(operation: Operation, name: str, version: str | None) -> None:

@@ -1,13 +1,13 @@
-"""The key operations on the wire, in one table: which handler serves which operation.
+"""The operations on the wire, in one table: which handler serves which operation.
 
-The handlers stand in files by what they do: key_lives, key_uses, key_rotation, key_release, hsm_answers. An operation
-that is not in the table is not built.
+The handlers stand in files by what they do: key_lives, key_uses, secret_lives, certificate_pending and so on. An
+operation that is not in the table is not built.
 """
 
 from collections.abc import Mapping
 from typing import Protocol
 
-from hsmvault.wire.key_requests import Handler
+from hsmvault.wire.requests import Handler
 
 
 class Group(Protocol):
@@ -17,7 +17,7 @@ class Group(Protocol):
     def table(self) -> Mapping[str, Handler]: ...
 
 
-class KeyHandlers:
+class Handlers:
     def __init__(self, *groups: Group) -> None:
         self.table: Mapping[str, Handler] = {name: one for group in groups for name, one in group.table.items()}
         if len(self.table) != sum(len(group.table) for group in groups):

@@ -1,27 +1,27 @@
 """A worker, put together: every part is made here, once, and given what it needs. Nothing else builds parts."""
 
-import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from hsmvault.app.authorities import rules_of
+from hsmvault.app.access import make_pipeline
 from hsmvault.app.background import runner_of, work_records
+from hsmvault.app.base import Base
 from hsmvault.app.certificates import configured_certificates
-from hsmvault.app.first_start import DEFAULT_TENANT, LOCAL_IDENTITIES
-from hsmvault.app.observation import Observation, RecordLogin, show_audit, show_cache, show_queues
+from hsmvault.app.logins import default_tenant, issuer_urls, make_login
+from hsmvault.app.observation import Observation, show_audit, show_cache, show_queues
 from hsmvault.app.reconciliation import node_id
 from hsmvault.app.releases import make_releases
 from hsmvault.app.reloading import Reload
+from hsmvault.app.relying_parties import make_authorities, make_pki
 from hsmvault.app.secrets import make_secrets, secret_handlers
 from hsmvault.app.served_worlds import ServedWorlds, WorldParts, start_worlds
-from hsmvault.app.trust import EmbeddedKeys, configured_issuer, embedded_issuers
+from hsmvault.app.trust import EmbeddedKeys
 from hsmvault.app.worlds import WORLD_NAME, known_worlds, module_of
 from hsmvault.audit.log import AuditLog, Durability
-from hsmvault.clock import Clock, Identifiers, RandomIdentifiers, SystemClock
-from hsmvault.config import Settings, WorkerSettings
-from hsmvault.custody.custodians import Custodians, WorldCustody
+from hsmvault.clock import RandomIdentifiers, SystemClock
+from hsmvault.config import WorkerSettings
+from hsmvault.custody.custodians import Custodians
 from hsmvault.custody.intents import Intents
-from hsmvault.custody.protocols import Custodian
 from hsmvault.custody.sealing import CacheLimits
 from hsmvault.custody.soft import SoftCustodian
 from hsmvault.errors import HsmRefusal, Unavailable
@@ -29,18 +29,12 @@ from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.sessions import in_thread
 from hsmvault.jobs.runner import Runner
 from hsmvault.lanes import Lane
-from hsmvault.login.application import LoginApplication
 from hsmvault.login.managed_identities import IdentityEndpoints
 from hsmvault.login.rotation import Rotation
-from hsmvault.login.settings import LoginSettings
 from hsmvault.login.signing_keys import SigningKeys
 from hsmvault.model.containers import Container
 from hsmvault.model.network import TrustedProxies, parse_network
-from hsmvault.pipeline.authentication import Authentication
-from hsmvault.pipeline.authorization import Authorization
-from hsmvault.pipeline.caches import AssignmentCache, ContainerCache, DirectoryCache
-from hsmvault.pipeline.issuers import Issuers
-from hsmvault.pipeline.run import Pipeline
+from hsmvault.pipeline.caches import ContainerCache
 from hsmvault.resources.authorities import Authorities
 from hsmvault.resources.certificate_issuance import Issuance
 from hsmvault.resources.key_attestation import KeyAttestations
@@ -50,13 +44,12 @@ from hsmvault.resources.key_operations import KeyOperations
 from hsmvault.resources.key_rotation import KeyRotation
 from hsmvault.resources.key_secure_wrap import Random
 from hsmvault.resources.keys import Keys
-from hsmvault.store import acme_challenges, meta
 from hsmvault.store.board import ChangeBoard
 from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.database import Database
 from hsmvault.telemetry.logs import request_id
 from hsmvault.telemetry.metrics import Metrics
-from hsmvault.wire import failures, forms
+from hsmvault.wire import forms
 from hsmvault.wire.attestation import AttestationPlane
 from hsmvault.wire.data_plane import BodyLimits, DataPlane
 from hsmvault.wire.door import Door, PlaneHandler
@@ -72,7 +65,6 @@ from hsmvault.wire.paging import SkipTokens
 from hsmvault.wire.pki import PkiEndpoints
 from hsmvault.wire.versions import ApiVersions
 
-LOG = logging.getLogger("hsmvault.worker")
 _SOFT_QUEUE = 512
 _SOFT_GENERATIONS = 16
 _CHECKS_QUEUE = 64
@@ -99,20 +91,6 @@ class Worker:
     pki: PkiEndpoints | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Base:
-    """What nearly every part needs."""
-
-    settings: Settings
-    clock: Clock
-    identifiers: Identifiers
-    metrics: Metrics
-    database: Database
-    feed: ChangeFeed
-    audit: AuditLog
-    intents: Intents
-
-
 async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: Callable[[str], None]) -> Worker:
     """on_fatal: called when a call hangs in the PKCS#11 module; the process must end. Raises OperatorError."""
     settings, clock, identifiers = worker.settings, SystemClock(), RandomIdentifiers()
@@ -127,7 +105,7 @@ async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: 
     board = ChangeBoard(settings.layout.board, worker.index, worker.count)
     feed = ChangeFeed(database, interval_seconds=settings.store.poll_seconds, board=board)
     intents = Intents(database, node_id(settings.layout, identifiers), clock)
-    base = _Base(settings, clock, identifiers, metrics, database, feed, audit, intents)
+    base = Base(settings, clock, identifiers, metrics, database, feed, audit, intents)
     known = await known_worlds(database)
     if not known or known[0].name != WORLD_NAME:
         raise HsmRefusal("This installation has no security world yet: run 'hsmvault init' once, then start again.")
@@ -159,7 +137,7 @@ async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: 
         world_id=served.default.id,
     )
     custodians = Custodians(soft, served.custody)
-    authorities = _own_authorities(base, served.default.custody)
+    authorities = make_authorities(base, served.default.custody)
     door, identity, rotation, reload, jobs, issuance = await _services(
         base, served, custodians, authorities, lanes, worker
     )
@@ -177,12 +155,12 @@ async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: 
         jobs,
         issuance,
         authorities,
-        _pki(base, authorities),
+        make_pki(base, authorities),
     )
 
 
 async def _services(
-    base: _Base,
+    base: Base,
     served: ServedWorlds,
     custodians: Custodians,
     authorities: Authorities,
@@ -195,7 +173,7 @@ async def _services(
     base.feed.subscribe("login-key", lambda _, __: login_keys.forget())
     base.feed.subscribe_all(login_keys.forget)
     containers = ContainerCache(base.database)
-    pipeline, reload = await _pipeline(base, EmbeddedKeys(login_keys), containers)
+    pipeline, reload = await make_pipeline(base, EmbeddedKeys(login_keys), containers)
     key_cache = KeyCache(base.database, custodians)
     show_cache(base.metrics, "keys", key_cache)
     base.feed.subscribe("key", key_cache.forget)
@@ -255,15 +233,15 @@ async def _services(
             handlers.table,
             ApiVersions(serve_newer=settings.api_versions.newer == "serve"),
             base.clock,
-            _authorities(settings),
+            issuer_urls(settings),
             Observation(base.metrics, base.clock).call,
             BodyLimits(settings.limits.body_bytes, settings.limits.body_seconds),
         )
         for plane, form in ((Plane.VAULT, forms.VAULT), (Plane.POOL, forms.POOL))
     }
-    tenant_id = await _default_tenant(base.database)
+    tenant_id = await default_tenant(base.database)
     authority = f"{names.login}/{tenant_id}"
-    login, identity, rotation = await _login(base, tenant_id, login_keys, hard.custodians[hard.default], worker)
+    login, identity, rotation = await make_login(base, tenant_id, login_keys, hard.custodians[hard.default], worker)
     others: dict[Plane, PlaneHandler] = {Plane.MANAGEMENT: ManagementPlane(authority)}
     if releases.development is not None:
         limits = BodyLimits(settings.limits.body_bytes, settings.limits.body_seconds)
@@ -291,29 +269,6 @@ async def _services(
     return door, identity, rotation, reload, jobs, certificates.issuance
 
 
-def _own_authorities(base: _Base, world: WorldCustody) -> Authorities:
-    """Certificate authorities whose keys live in this world."""
-    authorities = Authorities(
-        rules_of(base.settings),
-        world,
-        database=base.database,
-        clock=base.clock,
-        identifiers=base.identifiers,
-        intents=base.intents,
-    )
-    base.feed.subscribe("authority", lambda _, name: authorities.forget(name))
-    base.feed.subscribe_all(authorities.forget_all)
-    return authorities
-
-
-def _pki(base: _Base, authorities: Authorities) -> PkiEndpoints:
-    async def find_challenge(token: str) -> str | None:
-        async with base.database.read() as tx:
-            return await acme_challenges.find(tx, token)
-
-    return PkiEndpoints(authorities, find_challenge)
-
-
 def _random(served: ServedWorlds) -> Random:
     """Bytes from the HSM of the container's world."""
 
@@ -324,118 +279,3 @@ def _random(served: ServedWorlds) -> Random:
         return await world.random(length)
 
     return random
-
-
-async def _pipeline(base: _Base, embedded: EmbeddedKeys, containers: ContainerCache) -> tuple[Pipeline, Reload]:
-    """Caches follow the changes: what is dropped here is what a removed right has to reach."""
-    names, feed = base.settings.names, base.feed
-    issuers = Issuers(tuple(configured_issuer(issuer, names, base.clock) for issuer in base.settings.issuers))
-    issuers.replace_embedded(await embedded_issuers(base.database, names, embedded))
-    directory_cache = DirectoryCache(base.database)
-    assignments = AssignmentCache(base.database)
-    authentication = Authentication(issuers, directory_cache, base.clock)
-    show_cache(base.metrics, "tokens", authentication)
-    authorization = Authorization(assignments)
-
-    async def reload_issuers() -> None:
-        issuers.replace_embedded(await embedded_issuers(base.database, names, embedded))
-
-    reload = Reload("tenants", reload_issuers)
-
-    def directory_changed() -> None:
-        directory_cache.forget_all()
-        authorization.forget()
-        reload.ask()
-
-    def roles_changed(principal_id: str) -> None:
-        assignments.forget(principal_id)
-        authorization.forget()
-
-    def container_changed(name: str) -> None:
-        containers.forget(name)
-        authorization.forget()
-
-    def everything_changed() -> None:
-        assignments.forget_all()
-        containers.forget_all()
-        authentication.forget()
-        directory_changed()
-
-    for kind in ("directory", "principal", "application"):
-        feed.subscribe(kind, lambda _, __: directory_changed())
-    feed.subscribe("role", lambda _, principal_id: roles_changed(principal_id))
-    feed.subscribe("container", lambda _, name: container_changed(name))
-    feed.subscribe("login-key", lambda _, __: authentication.forget())
-    feed.subscribe_all(everything_changed)
-    return Pipeline(authentication, authorization, base.audit, base.clock, failures.status_of), reload
-
-
-async def _login(
-    base: _Base, tenant_id: str, keys: SigningKeys, custodian: Custodian, worker: WorkerSettings
-) -> tuple[LoginApplication | None, IdentityEndpoints | None, Rotation | None]:
-    """The embedded issuer, or nothing where it is switched off."""
-    if not base.settings.login.enabled:
-        return None, None, None
-    configured, names = base.settings.login, base.settings.names
-    settings = LoginSettings(
-        origin=names.login,
-        default_tenant_id=tenant_id,
-        resources={
-            "vault": names.vault_resource,
-            "managedhsm": names.pool_resource,
-            "management": names.management,
-            "graph": names.graph,
-        },
-        token_life_seconds=(configured.token_seconds, configured.token_seconds * 3 // 2),
-        identity_life_seconds=configured.identity_token_seconds,
-        managed_identities=await _identities(base),
-        key_life_seconds=configured.signing_key_days * 86_400,
-    )
-    record = RecordLogin(base.audit, base.metrics, base.clock)
-    login = LoginApplication(
-        settings,
-        database=base.database,
-        keys=keys,
-        clock=base.clock,
-        identifiers=base.identifiers,
-        record_attempt=record,
-    )
-    identity = IdentityEndpoints(
-        settings,
-        database=base.database,
-        keys=keys,
-        clock=base.clock,
-        identifiers=base.identifiers,
-        record_attempt=record,
-    )
-    rotation = Rotation(
-        settings,
-        database=base.database,
-        custodian=custodian,
-        clock=base.clock,
-        identifiers=base.identifiers,
-        intents=base.intents,
-        owner=f"worker-{worker.index}-{base.identifiers.guid()}",
-    )
-    return login, identity, rotation
-
-
-async def _identities(base: _Base) -> tuple[str, ...]:
-    """The resources whose managed identity the local endpoints hand out."""
-    if not base.settings.login.managed_identities:
-        return ()
-    async with base.database.read() as tx:
-        return tuple((await meta.get(tx, LOCAL_IDENTITIES) or "").split())
-
-
-async def _default_tenant(database: Database) -> str:
-    """Behind the alias `adfs`; the tenant that challenges of hosts without a container name."""
-    async with database.read() as tx:
-        return await meta.get(tx, DEFAULT_TENANT) or "00000000-0000-0000-0000-000000000000"
-
-
-def _authorities(settings: Settings) -> Callable[[str], str]:
-    """The issuer that a challenge names, by tenant: a configured one where it says so, else the embedded."""
-    outside = {str(issuer.tenant): issuer.authorization for issuer in settings.issuers if issuer.authorization}
-    login = settings.names.login
-    return lambda tenant_id: outside.get(tenant_id) or f"{login}/{tenant_id}"

@@ -7,16 +7,30 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.bench import report
+from tests.bench import growth, report
 from tests.bench.measuring import Options, measure
 from tests.bench.operations import MORE, NAMES
 from tests.bench.processes import BenchError
 
 _SMOKE_SECONDS = 0.2
+_LISTED, _SMOKE_LISTED = 10_000, 250  # secrets
 
 
 def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
+    try:
+        text, numbers = _grown(given) if given.growth else _compared(given)
+    except BenchError as error:
+        sys.stderr.write(f"bench: {error}\n")
+        return 1
+    sys.stdout.write(text)
+    if given.json is not None:
+        given.json.write_text(json.dumps(numbers, indent=1) + "\n")
+    return 0
+
+
+def _compared(given: argparse.Namespace) -> tuple[str, dict[str, object]]:
     names, more = _names(given.only, everything=given.all)
     options = Options(
         names=names,
@@ -26,17 +40,18 @@ def main(arguments: list[str] | None = None) -> int:
         seconds=_SMOKE_SECONDS if given.smoke else given.seconds,
         workers=given.workers,
         peer=given.peer,
+        listed_secrets=_SMOKE_LISTED if given.smoke else _LISTED,
     )
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
-    try:
-        results = measure(options)
-    except BenchError as error:
-        sys.stderr.write(f"bench: {error}\n")
-        return 1
-    sys.stdout.write(report.tables(results))
-    if given.json is not None:
-        given.json.write_text(json.dumps(report.as_json(results), indent=1) + "\n")
-    return 0
+    results = measure(options)
+    return report.tables(results), report.as_json(results)
+
+
+def _grown(given: argparse.Namespace) -> tuple[str, dict[str, object]]:
+    options = growth.GrowthOptions(rounds=given.rounds, seconds=given.seconds, workers=given.workers)
+    if given.smoke:
+        options = growth.GrowthOptions((10, 100), 100, (1, 10), 1, _SMOKE_SECONDS, given.workers)
+    results = growth.measure_growth(options)
+    return growth.table(results), growth.as_json(results)
 
 
 def _names(only: list[str] | None, *, everything: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -63,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--only", action="append", metavar="NAME", help="operations that begin so; may be repeated")
     parser.add_argument("--all", action="store_true", help="more operations, at 16 connections")
     parser.add_argument("--peer", action="store_true", help="install OpenBao for the user and measure it as well")
+    parser.add_argument("--growth", action="store_true", help="only how cost grows with secrets and their versions")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to a file, too")
     parser.add_argument("--smoke", action="store_true", help="one short round: does everything work?")
     return parser

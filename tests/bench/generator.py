@@ -8,6 +8,8 @@ from tests.bench.messages import Target
 from tests.bench.processes import BenchError, Child, cpu_seconds
 
 _START_SECONDS = 90.0
+_FILLING_CONNECTIONS = 16
+_FILLING_SECONDS = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,7 @@ class Work:
 
     check: (which request, body) of a sample of answers; raises or returns False when the answer is wrong.
     most: requests in one cell.
+    follow: what is asked, with the same number, as long as the last answer has unfinished in it; one answer together.
     """
 
     name: str
@@ -24,6 +27,8 @@ class Work:
     check: Callable[[int, bytes], bool] = field(repr=False)
     status: int = 200
     most: int = 1_000_000
+    follow: bytes = b""
+    unfinished: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,8 @@ class Generator:
                     "seconds": seconds,
                     "warm_up_seconds": min(seconds, 0.2),
                     "most": work.most,
+                    "follow": base64.b64encode(work.follow).decode(),
+                    "unfinished": work.unfinished,
                 }
             )
             self._child.hear(_START_SECONDS)
@@ -80,6 +87,10 @@ class Generator:
         latencies: list[int] = result["latencies_us"]
         self._samples.append((work, result["samples"]))
         return Cell(len(latencies), result["seconds"], used, result["own_cpu_seconds"], latencies)
+
+    def fill(self, work: Work) -> None:
+        """Send work.most requests and some for warming up, however long it takes. Raises BenchError."""
+        self.measure(work, _FILLING_CONNECTIONS, _FILLING_SECONDS)
 
     def check_samples(self) -> int:
         """Whether what was answered is right, by another implementation. Returns how many; raises BenchError."""

@@ -5,6 +5,9 @@ as prebuilt bytes, answers read as far as status and Content-Length. One request
 
 A job comes as a line of JSON on standard input. It connects, warms up, says {"ready": true}, waits for a line, runs,
 and says what it measured. Any answer with another status than the expected one, any lost connection: {"error": …}.
+
+What a request begins may be followed until it is done: the same connection then asks again and again, and the clock
+stops with the last answer.
 """
 
 import asyncio
@@ -24,15 +27,22 @@ _ANSWER_SECONDS = 60.0
 _WARM_UP_REQUESTS = 4
 _COUNTER = b"@@@@@@@@@"  # in a request: replaced by a number that no other request of the job has
 _SAMPLES = 16
+_FOLLOW_SECONDS = 0.01  # from one look at what was begun to the next
+_OK = b"HTTP/1.1 200 "
 
 
 @dataclass(slots=True)
 class Run:
-    """One stretch of load. most: requests at all. latencies: seconds. samples: (which request, body of the answer)."""
+    """One stretch of load. most: requests at all. latencies: seconds. samples: (which request, body of the answer).
+
+    follow: what is asked again (status 200) as long as the last answer has unfinished in it; empty: nothing is.
+    """
 
     requests: list[bytes]
     status: bytes
     most: int
+    follow: bytes = b""
+    unfinished: bytes = b""
     ends: float = 0.0
     issued: int = 0
     running: int = 0
@@ -41,13 +51,15 @@ class Run:
     samples: list[tuple[int, bytes]] = field(default_factory=list)
     finished: "asyncio.Future[None]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
-    def next(self) -> tuple[int, bytes]:
+    def next(self) -> tuple[int, bytes, bytes]:
+        """Which request, the request, and what follows it."""
         which = self.issued % len(self.requests)
-        request = self.requests[which]
+        request, follow = self.requests[which], self.follow
         if _COUNTER in request:
-            request = request.replace(_COUNTER, b"%09d" % (self.first_number + self.issued))
+            number = b"%09d" % (self.first_number + self.issued)
+            request, follow = request.replace(_COUNTER, number), follow.replace(_COUNTER, number)
         self.issued += 1
-        return which, request
+        return which, request, follow
 
     def fail(self, reason: str) -> None:
         if not self.finished.done():
@@ -60,6 +72,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
         self._which = 0
+        self._status = b""
+        self._follow = b""
         self._sent = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -77,9 +91,15 @@ class Connection(asyncio.Protocol):
 
     def _send(self, run: Run) -> None:
         assert self._transport is not None
-        self._which, request = run.next()
+        self._which, request, self._follow = run.next()
+        self._status = run.status
         self._sent = time.perf_counter()
         self._transport.write(request)
+
+    def _ask_again(self) -> None:
+        if self._run is not None and self._transport is not None:
+            self._status = _OK
+            self._transport.write(self._follow)
 
     def data_received(self, data: bytes) -> None:
         run = self._run
@@ -92,7 +112,7 @@ class Connection(asyncio.Protocol):
             self._buffer = data
             return
         length = _LENGTH.search(data, 0, end)
-        if not data.startswith(run.status) or length is None:
+        if not data.startswith(self._status) or length is None:
             run.fail(f"answer: {data[:60]!r} … {data[end:][:300]!r}")
             return
         missing = end + int(length[1]) - len(data)
@@ -103,6 +123,9 @@ class Connection(asyncio.Protocol):
             run.fail("more bytes than Content-Length says")
             return
         self._buffer = b""
+        if self._follow and data.find(run.unfinished, end) >= 0:
+            asyncio.get_running_loop().call_later(_FOLLOW_SECONDS, self._ask_again)
+            return
         now = time.perf_counter()
         run.latencies.append(now - self._sent)
         if len(run.samples) < _SAMPLES:
@@ -135,6 +158,7 @@ async def job(order: dict[str, Any]) -> dict[str, object]:
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     requests = [base64.b64decode(request) for request in order["requests"]]
     status = b"HTTP/1.1 %d " % order["status"]
+    follow, unfinished = base64.b64decode(order["follow"]), order["unfinished"].encode()
     connections: list[Connection] = []
     try:
         for _ in range(order["connections"]):
@@ -142,11 +166,11 @@ async def job(order: dict[str, Any]) -> dict[str, object]:
                 Connection, "127.0.0.1", order["port"], ssl=context, server_hostname=order["host"]
             )
             connections.append(connection)
-        warm_up = Run(requests, status, most=len(connections) * _WARM_UP_REQUESTS)
+        warm_up = Run(requests, status, len(connections) * _WARM_UP_REQUESTS, follow, unfinished)
         await carry_out(warm_up, connections, order["warm_up_seconds"])
         say({"ready": True})
         await loop.run_in_executor(None, sys.stdin.readline)
-        run = Run(requests, status, most=order["most"], first_number=warm_up.issued)
+        run = Run(requests, status, order["most"], follow, unfinished, first_number=warm_up.issued)
         own = time.process_time()
         took = await carry_out(run, connections, order["seconds"])
         own = time.process_time() - own

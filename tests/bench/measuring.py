@@ -4,20 +4,23 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import TypeVar
 
-from tests.bench import openbao
 from tests.bench.generator import Cell, Generator, Work
+from tests.bench.goals import peers_of
 from tests.bench.instance import Instance
 from tests.bench.messages import Target
-from tests.bench.openbao import OpenBao
+from tests.bench.openbao import LONG_LIST, OpenBao
 from tests.bench.operations import Operations
 from tests.bench.processes import BenchError, Child
 from tests.bench.raw_token import RAW
+
+Measured = TypeVar("Measured")
 
 _ANSWER_SECONDS = 60.0
 AT = 16
@@ -27,7 +30,10 @@ _MODULES = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/*/softhsm/libsofthsm2.s
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """seconds: of each cell. names: of the operations. more: of those that are measured at 16 connections alone."""
+    """seconds: of each cell. names: of the operations. more: of those that are measured at 16 connections alone.
+
+    listed_secrets: how many secrets there are in the list that is paged through, here and in the peer.
+    """
 
     names: tuple[str, ...]
     more: tuple[str, ...]
@@ -36,6 +42,7 @@ class Options:
     seconds: float
     workers: int
     peer: bool
+    listed_secrets: int
 
 
 @dataclass(slots=True)
@@ -56,10 +63,15 @@ def cpu_us(cells: list[Cell]) -> float:
 
 
 def measure(options: Options) -> Results:
-    """Raises BenchError on the first error, with the end of the server's log."""
+    """Raises BenchError on the first error."""
+    return guarded(lambda folder: _measured(options, folder))
+
+
+def guarded(run: Callable[[Path], Measured]) -> Measured:
+    """run: with a temporary folder. Raises its BenchError with the end of the server's log."""
     with _temporary_folder() as folder:
         try:
-            return _measured(options, folder)
+            return run(folder)
         except BenchError as error:
             log = folder / "instance.log"
             tail = log.read_text(errors="replace")[-2000:] if log.exists() else ""
@@ -73,17 +85,20 @@ def _measured(options: Options, folder: Path) -> Results:
         instance = Instance(folder / "instance", options.workers)
         stack.callback(instance.stop)
         target = instance.vault.target
+        generator = stack.enter_context(Generator())
         peer = None
         if options.peer:
             peer = OpenBao(folder / "openbao", target.host, instance.certificate, instance.private_key, target.ca)
             stack.callback(peer.stop)
-        generator = stack.enter_context(Generator())
-        operations = Operations(instance)
+        operations = Operations(instance, generator, options.listed_secrets)
         signatures = operations.work("sign-es256-soft")
         bare = Work("constant", _bare(stack, instance), signatures.requests, lambda _, body: len(body) > 0)
         cells = [(name, connections) for connections in options.connections for name in options.names]
         cells += [(name, AT) for name in options.more]
-        _say(f"about {_seconds(options, len(cells)):.0f} s")
+        peers = peers_of({name for name, _ in cells}) if options.peer else ()
+        if peer is not None and LONG_LIST in peers:
+            peer.fill(generator, options.listed_secrets)
+        _say(f"about {_seconds(options, len(cells), len(peers)):.0f} s")
         for number in range(options.rounds):
             _say(f"round {number + 1} of {options.rounds}")
             for name in dict.fromkeys(RAW[name] for name, _ in cells if name in RAW):
@@ -95,18 +110,17 @@ def _measured(options: Options, folder: Path) -> Results:
                 cell = generator.measure(operations.work(name), connections, options.seconds)
                 results.cells.setdefault((name, connections), []).append(cell)
             for connections in options.connections if peer is not None else ():
-                for name in openbao.NAMES:
+                for name in peers:
                     assert peer is not None
-                    cell = generator.measure(peer.work(name), connections, options.seconds)
+                    cell = generator.measure(peer.work(name, number), connections, options.seconds)
                     results.peers.setdefault((name, connections), []).append(cell)
         results.samples = generator.check_samples()
     return results
 
 
-def _seconds(options: Options, cells: int) -> float:
+def _seconds(options: Options, cells: int, peers: int) -> float:
     """What a run takes, about. A cell connects and warms up, too."""
-    peers = len(openbao.NAMES) * len(options.connections) if options.peer else 0
-    return options.rounds * (cells + peers + 5) * (options.seconds + 0.4)
+    return options.rounds * (cells + peers * len(options.connections) + 5) * (options.seconds + 0.4)
 
 
 def _raw_token(stack: ExitStack, folder: Path) -> Child:

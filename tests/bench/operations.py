@@ -1,12 +1,13 @@
-"""The operations that are measured, by name. How each is done: uses.py, lives.py."""
+"""The operations that are measured, by name. How each is done: uses.py, lives.py, secrets.py, certificates.py."""
 
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench import lives, uses
-from tests.bench.generator import Work
+from tests.bench import certificates, lives, uses
+from tests.bench.generator import Generator, Work
 from tests.bench.instance import Container, Instance
 from tests.bench.keys import Key, Keys, get_key
+from tests.bench.secrets import Secrets
 
 NAMES = (
     "get-key",
@@ -23,6 +24,9 @@ NAMES = (
     "wrap-oaep",
     "unwrap-oaep-hard",
     "create-ec-hard",
+    "get-secret",
+    "set-secret",
+    "list-secrets",
 )
 """Those that there are targets for, and what belongs beside them: always measured."""
 
@@ -53,6 +57,11 @@ MORE = (
     "release-ec-hard",
     "attest-ec-hard",
     "random-32",
+    "get-secret-version",
+    "set-secret-new",
+    "get-certificate",
+    "create-certificate-hard",
+    "create-certificate-soft",
 )
 """Measured with --all, at 16 connections."""
 
@@ -75,13 +84,17 @@ _MOST_RSA = 8  # each takes a quarter of a second and more
 
 
 class Operations:
-    """Makes the work of any name of NAMES and MORE, and the keys that it needs."""
+    """Makes the work of any name of NAMES and MORE, and the keys, secrets and certificates that it needs.
 
-    def __init__(self, instance: Instance) -> None:
+    listed_secrets: how many secrets there are in the list that is paged through.
+    """
+
+    def __init__(self, instance: Instance, generator: Generator, listed_secrets: int) -> None:
         self._cells = 0
         self._works: dict[str, Work] = {}
-        self._lasting = _lasting(instance)
-        self._fresh = _fresh(instance)
+        secrets = Secrets(instance.vault, generator, listed_secrets)
+        self._lasting = _lasting(instance, secrets)
+        self._fresh = _fresh(instance, secrets)
 
     def work(self, name: str) -> Work:
         """Ask anew for each cell: what creates keys gives them other names each time."""
@@ -93,7 +106,7 @@ class Operations:
         return self._works[name]
 
 
-def _lasting(instance: Instance) -> dict[str, Callable[[str], Work]]:
+def _lasting(instance: Instance, secrets: Secrets) -> dict[str, Callable[[str], Work]]:
     """Work that is made once."""
     vault, pool, keys = instance.vault, instance.pool, Keys(instance)
     table: dict[str, Callable[[str], Work]] = {
@@ -110,6 +123,11 @@ def _lasting(instance: Instance) -> dict[str, Callable[[str], Work]]:
         "release-ec-hard": lambda name: lives.release(name, keys, instance),
         "attest-ec-hard": lambda name: lives.attest(name, keys.get("p256-pool")),
         "random-32": lambda name: lives.random_bytes(name, pool),
+        "get-secret": lambda name: secrets.get(name, with_version=False),
+        "get-secret-version": lambda name: secrets.get(name, with_version=True),
+        "set-secret": secrets.set,
+        "list-secrets": secrets.page,
+        "get-certificate": lambda name: certificates.get(name, vault),
     }
     for rest, (key, algorithm) in _SIGNATURES.items():
         table[f"sign-{rest}"] = partial(_used, uses.sign, keys, key, algorithm)
@@ -121,7 +139,7 @@ def _lasting(instance: Instance) -> dict[str, Callable[[str], Work]]:
     return table
 
 
-def _fresh(instance: Instance) -> dict[str, Callable[[str, int], Work]]:
+def _fresh(instance: Instance, secrets: Secrets) -> dict[str, Callable[[str, int], Work]]:
     """Work that is another in each cell, which has a number."""
     vault, pool = instance.vault, instance.pool
     bodies: dict[str, tuple[Container, dict[str, object], int]] = {
@@ -131,11 +149,20 @@ def _fresh(instance: Instance) -> dict[str, Callable[[str, int], Work]]:
         "create-oct-hard": (pool, {"kty": "oct-HSM", "key_size": 256}, _MOST),
     }
     table: dict[str, Callable[[str, int], Work]] = {name: partial(_created, *body) for name, body in bodies.items()}
-    return table | {"import-ec-hard": lambda name, cell: lives.import_ec(name, vault, cell, most=_MOST)}
+    for kind in ("hard", "soft"):
+        table[f"create-certificate-{kind}"] = partial(_certified, vault, kind)
+    return table | {
+        "import-ec-hard": lambda name, cell: lives.import_ec(name, vault, cell, most=_MOST),
+        "set-secret-new": secrets.set_new,
+    }
 
 
 def _used(make: Callable[[str, Key, str], Work], keys: Keys, key: str, algorithm: str, name: str) -> Work:
     return make(name, keys.get(key), algorithm)
+
+
+def _certified(container: Container, kind: str, name: str, cell: int) -> Work:
+    return certificates.create(name, container, cell, hard=kind == "hard", most=_MOST)
 
 
 def _created(container: Container, body: dict[str, object], most: int, name: str, cell: int) -> Work:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from hsmvault.store.database import Transaction
 from hsmvault.store.keys import KEYS
-from hsmvault.store.sqlite import SqliteConnection
 from tests.custody.doubles import SoftwareSystemKey
 from tests.managed import VERSION as MANAGED_VERSION
 from tests.managed import made_managed, managed_secret
@@ -431,9 +431,9 @@ async def test_a_warm_read_asks_neither_the_database_nor_the_hsm(
     for number in range(3):
         await put(service, f"s{number}")
     asked: list[str] = []
-    run, use = SqliteConnection.run, SoftwareSystemKey._use
+    run, use = Transaction._outcome, SoftwareSystemKey._use
 
-    def counted(self: SqliteConnection, *arguments: Any) -> Any:
+    def counted(self: Transaction, *arguments: Any) -> Any:
         asked.append("sql")
         return run(self, *arguments)
 
@@ -441,7 +441,7 @@ async def test_a_warm_read_asks_neither_the_database_nor_the_hsm(
         asked.append("hsm")
         use(self)
 
-    monkeypatch.setattr(SqliteConnection, "run", counted)
+    monkeypatch.setattr(Transaction, "_outcome", counted)
     monkeypatch.setattr(SoftwareSystemKey, "_use", used)
     paths = ["/secrets/s1", "/secrets/S1/", "/secrets?api-version=7.4&maxresults=2", "/secrets"]
     cold = [await service.ask("GET", path) for path in paths]

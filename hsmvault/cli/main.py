@@ -178,9 +178,7 @@ def _parser() -> argparse.ArgumentParser:
 
     dev = commands.add_parser("dev", help="run an embedded instance on this machine, for development")
     _add_data_dir(dev)
-    dev.add_argument(
-        "--port", type=_port, default=8443, metavar="N", help="TLS port; the next two are used too (8443)"
-    )
+    dev.add_argument("--port", type=_port, default=8443, metavar="N", help="TLS port; the next two are used too (8443)")
     dev.add_argument("--workers", type=_workers, default=0, metavar="N", help="worker processes (one per core)")
     dev.add_argument("--suffix", type=_suffix, default="localhost", metavar="NAME", help="of every host (localhost)")
     dev.add_argument(

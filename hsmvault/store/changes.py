@@ -162,9 +162,6 @@ class ChangeFeed:
         """
         assert self._board is not None
         shown = self._board.newest()
-        if self._catching is None and self._read_here():
-            self._behind = max(self._behind, shown)  # as in _begin_to_catch_up
-            return
         try:
             async with asyncio.timeout(self._longest_wait_seconds):
                 while shown > max(self._last or 0, self._behind):
@@ -207,19 +204,6 @@ class ChangeFeed:
             while not self._take(await self._database.read_at_once(partial(_rows_behind, self._last))):
                 pass
             self._good_since = begun
-
-    def _read_here(self) -> bool:
-        """As _read(), before this returns. False when it cannot be so at the moment."""
-        if self._polling.locked():
-            return False
-        begun = self._database.clock.monotonic()
-        try:
-            while not self._take(self._database.read_here(partial(_rows_behind, self._last))):
-                pass
-        except RequestError:
-            return False
-        self._good_since = begun
-        return True
 
     def _take(self, read: "_Read") -> bool:
         """Tell what was read. Returns whether that was all there is."""

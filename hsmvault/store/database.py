@@ -201,11 +201,6 @@ class Database:
         finally:
             self._quick_reading.release()
 
-    def read_here(self, work: AtOnce[Result]) -> Result:
-        """As read_at_once(), before this returns. Raises Unavailable when it cannot be had so at the moment."""
-        result: Result = self._quick.read_here(_driven(work, writable=False))
-        return result
-
     async def write_at_once(self, work: AtOnce[Result]) -> Result:
         """Committed and durable when it returns, or nothing of it on any exception, as write(): except that of a task
         that is cancelled while it waits, the transaction may go on.

@@ -70,11 +70,7 @@ class Connection(Statements, Protocol):
 
     async def read_at_once(self, work: Work) -> Any:
         """A reading transaction in one go: its result, or what it raised. For connections that no other transaction
-        uses. work may be called a second time, and in any thread."""
-        ...
-
-    def read_here(self, work: Work) -> Any:
-        """As read_at_once(), before this returns. Raises Unavailable when it cannot be had so at the moment."""
+        uses."""
         ...
 
     def write_together(self, works: Sequence[Work]) -> "asyncio.Future[Written]":

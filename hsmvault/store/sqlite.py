@@ -2,10 +2,6 @@
 
 The driver is the standard library's sqlite3 in its manual mode: BEGIN, COMMIT and ROLLBACK are ours, since its
 legacy mode begins late and commits by itself. aiosqlite would hop to its thread three times where a lane hops once.
-
-A reading transaction in one go takes some 30 µs, and less than the way to a lane and back: it is done where it is asked
-for, in the event loop's thread, on a connection of its own that waits for no lock. What cannot be done so is done by
-the lane, and so is everything for a while after one that waited for a slow disk.
 """
 
 import asyncio
@@ -15,9 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from pathlib import Path
-from resource import RUSAGE_THREAD, getrusage
 from typing import Any, TypeVar
 
 from sqlalchemy import bindparam, delete, insert
@@ -37,8 +31,6 @@ _LANE_LIMIT = 64  # what uses a lane waits for its turn before; this is only a b
 _BUSY_STEP_SECONDS = 0.0005  # SQLite itself waits up to 0.1 s between two looks at another program's lock
 _BUSY_LONG_STEP_SECONDS = 0.005
 _BUSY_LONG_SECONDS = 0.1
-_SLOW_SECONDS = 0.005  # of a reading in the event loop, if the disk was read
-_LANE_SECONDS = 1.0  # for which a slow reading sends all others to the lane
 _PRUNE_EVERY = 256
 
 _NOTE_CHANGE = Statement(insert(schema.changes), ["kind", "container_id", "name"]).compiled(DIALECT)
@@ -92,9 +84,6 @@ class SqliteConnection:
         self._writer = writer
         self._busy_seconds = busy_seconds
         self._transaction = 1  # number of the one that uses the connection now
-        self._here = _Open(busy_seconds=0)  # of the event loop's thread
-        self._lane_until = 0.0  # time.monotonic()
-        self._blocks_read = _blocks_read()  # by the event loop's thread, from the disk, as far as we looked
 
     @classmethod
     async def open(cls, path: Path, *, writer: bool, busy_seconds: float) -> "SqliteConnection":
@@ -125,27 +114,7 @@ class SqliteConnection:
         return await self._lane.submit(lambda opened: self._translated(opened, work))
 
     async def read_at_once(self, work: Work) -> Any:
-        try:
-            return self.read_here(work)
-        except Unavailable:  # the lane has it, or the reason why not
-            return await self._lane.submit(lambda opened: self._translated(opened, partial(self._read, work)))
-
-    def read_here(self, work: Work) -> Any:
-        began = time.monotonic()
-        if began < self._lane_until:
-            raise Unavailable(_OUT_OF_REACH, detail="the disk is slow")
-        try:
-            return self._translated(self._here, partial(self._read, work))
-        finally:
-            if time.monotonic() - began > _SLOW_SECONDS:
-                self._avoid_slow_disk()
-
-    def _avoid_slow_disk(self) -> None:
-        """Unless it was only that the thread had no processor."""
-        blocks = _blocks_read()
-        if blocks > self._blocks_read:
-            self._blocks_read = blocks
-            self._lane_until = time.monotonic() + _LANE_SECONDS
+        return await self._lane.submit(lambda opened: self._translated(opened, partial(self._read, work)))
 
     def write_together(self, works: Sequence[Work]) -> "asyncio.Future[Written]":
         def write(opened: _Open) -> Written:
@@ -178,9 +147,6 @@ class SqliteConnection:
             return  # the lane is closing or full of what nobody waits for; the next transaction rolls back first
 
     async def close(self) -> None:
-        _discard(self._here)
-        self._lane_until = inf
-
         def work(opened: _Open) -> None:
             if opened.connection is not None:
                 opened.connection.close()
@@ -193,7 +159,7 @@ class SqliteConnection:
         finally:
             await self._lane.close()
 
-    # below: in the thread that owns what is opened
+    # below: in the lane's thread
 
     def _read(self, work: Work, opened: _Open) -> Any:
         connection = self._begun(opened, self._transaction)
@@ -302,11 +268,6 @@ def _result(connection: sqlite3.Connection, work: Work, changed: dict[Change, tu
     connection.execute("RELEASE work")
     changed.update(noted)
     return result
-
-
-def _blocks_read() -> int:
-    """By this thread, from the disk and not from memory (getrusage(2))."""
-    return getrusage(RUSAGE_THREAD).ru_inblock
 
 
 def _fault_in(error: BaseException) -> sqlite3.Error | None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from hsmvault.errors import BadRequest, Unavailable
-from hsmvault.store import keys, meta, sqlite
+from hsmvault.store import keys, meta
 from hsmvault.store.database import AtOnce, Change, Conflicted, Database, Transaction
 from hsmvault.store.drivers import Work, Written
 from hsmvault.store.sqlite import SqliteConnection
@@ -218,25 +218,11 @@ async def test_a_database_that_is_closed_finishes_what_was_begun(open_database: 
         await facts(one, "late")
 
 
-async def test_a_reading_is_done_where_it_is_asked_for_until_one_waits_for_the_disk(
-    database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_reading_is_not_done_in_the_event_loop(database: Database) -> None:
     async def here(_: Transaction) -> bool:
         return threading.current_thread() is threading.main_thread()
 
-    blocks = 1 << 60
-    monkeypatch.setattr(sqlite, "_blocks_read", lambda: blocks)
-    monkeypatch.setattr(sqlite, "_SLOW_SECONDS", -1.0)  # every one takes its time
-    quick: Any = database._quick
-    for _ in range(2):
-        quick._lane_until = 0.0  # a second later
-        assert await database.read_at_once(here)  # and waits for the disk
-        assert not await database.read_at_once(here)
-        blocks += 1
-    blocks -= 1
-    quick._lane_until = 0.0
-    for _ in range(2):
-        assert await database.read_at_once(here)  # and waits for something else
+    assert not await database.read_at_once(here)
 
 
 async def test_a_database_that_was_moved_away_is_not_read_any_more_until_it_is_back(

@@ -98,30 +98,18 @@ def test_a_board_that_cannot_be_made_is_refused_with_a_sentence(tmp_path: Path) 
 
 
 class Gated:
-    """The feed's readings, none of which is done at once: held back until the gate is open."""
+    """The feed's readings, held back until the gate is open."""
 
     def __init__(self, feed: ChangeFeed, monkeypatch: pytest.MonkeyPatch) -> None:
         self.begun = 0
         self.gate = asyncio.Event()
         self.read = feed._read
         monkeypatch.setattr(feed, "_read", self)
-        monkeypatch.setattr(feed, "_read_here", lambda: False)
 
     async def __call__(self) -> None:
         self.begun += 1
         await self.gate.wait()
         await self.read()
-
-
-async def test_whoever_is_behind_catches_up_before_anybody_else_has_a_turn(tmp_path: Path) -> None:
-    async with worker(tmp_path, 0) as (one, _, _), worker(tmp_path, 1) as (_, feed, heard):
-        for number in range(3):
-            await change(one, f"k{number}")
-        catching_up = feed.catch_up()
-        with pytest.raises(StopIteration):
-            catching_up.send(None)
-        assert heard == ["k0", "k1", "k2"]
-        assert not feed.is_behind()
 
 
 async def test_all_who_find_themselves_behind_share_one_reading(
@@ -156,7 +144,6 @@ async def test_who_sees_a_newer_change_does_not_take_an_older_reading_for_it(
             await gates[number].wait()
 
         monkeypatch.setattr(feed, "_read", read)
-        monkeypatch.setattr(feed, "_read_here", lambda: False)
         await change(one, "k1")
         early = asyncio.create_task(feed.catch_up())
         await begun[0].wait()

@@ -3,9 +3,10 @@
 import base64
 import hashlib
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.exceptions import InvalidSignature
@@ -42,6 +43,18 @@ DECRYPTERS = [row for row in ENCRYPTION_ALGORITHMS.values() if row.family is Fam
 SIGNING = [(spec, row) for spec in SPECS for row in SIGNERS if row.fits(spec)]
 NOT_SIGNING = [(spec, row) for spec in SPECS for row in SIGNATURE_ALGORITHMS.values() if not row.fits(spec)]
 DECRYPTING = [(spec, row) for spec in RSA_SPECS for row in DECRYPTERS]
+
+
+def by_length(cases: Iterable[Any]) -> list[Any]:
+    """As parameters: specs, or tuples that begin with one; those with an RSA key beyond 2048 bits are slow."""
+    long = [spec for spec in RSA_SPECS if spec.size_bits > 2048]
+    return [
+        pytest.param(*(case if isinstance(case, tuple) else (case,)), marks=pytest.mark.slow)
+        if (case[0] if isinstance(case, tuple) else case) in long
+        else case
+        for case in cases
+    ]
+
 
 RSA_2048 = RSA_SPECS[0]
 P256 = KeySpec.ec(Curve.P256)

@@ -30,7 +30,7 @@ from hsmvault.model.algorithms import (
     Hash,
     KeySpec,
 )
-from tests.contract.custody_rig import DIGEST, ES256, RS256, callers_key, is_good, named, row
+from tests.contract.custody_rig import DIGEST, ES256, RS256, by_length, callers_key, is_good, named, row
 from tests.contract.intents import intents_in
 from tests.custody.test_hard_byok import wrapped_for
 from tests.softhsm import SoftToken, offer_export, softhsm_for_module, softhsm_template
@@ -101,7 +101,7 @@ def session_objects(work: WorkSession) -> int:
 
 
 @pytest.mark.parametrize("oaep", OAEP_HASHES, ids=lambda oaep: oaep.value)
-@pytest.mark.parametrize("spec", SPECS, ids=named)
+@pytest.mark.parametrize("spec", by_length(SPECS), ids=named)
 async def test_an_exportable_key_works_and_arrives(
     custodian: WrappedCustodian, world: World, recipient: Recipient, spec: KeySpec, oaep: Hash
 ) -> None:

@@ -25,10 +25,7 @@ FAST = {
     ("rotate by the job", "soft"),
     ("restore exportable", "wrapped"),
     ("update the release policy", "wrapped"),
-    ("create exportable", "wrapped"),
     ("create", "resident"),
-    ("import wrapped", "resident"),
-    ("purge by the job", "resident"),
     ("set the rotation policy", "resident"),
 }
 MATRIX = [

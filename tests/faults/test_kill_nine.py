@@ -72,6 +72,7 @@ def listed(caller: Caller) -> list[str]:
     return [item["kid"].rpartition("/")[2] for item in items(caller, "/keys")]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_no_acknowledged_key_and_is_replaced(data_dir: Path) -> None:
     made = Acknowledged()
     with running(data_dir, workers=2) as instance, owner_of(instance) as owner:
@@ -114,6 +115,7 @@ def test_after_kill_9_of_everything_the_next_start_needs_no_hand(data_dir: Path)
     assert first <= created, "what was acknowledged was recorded before"
 
 
+@pytest.mark.slow
 def test_a_token_that_goes_away_costs_its_keys_alone_and_comes_back_by_itself(data_dir: Path) -> None:
     with running(data_dir, workers=2) as instance, owner_of(instance) as owner:
         caller = owner()  # one connection, so that one worker is asked
@@ -137,6 +139,7 @@ def test_a_token_that_goes_away_costs_its_keys_alone_and_comes_back_by_itself(da
         assert metric(instance, "hsmvault_worker_starts_total") == 2
 
 
+@pytest.mark.slow
 def test_sigterm_under_load_answers_every_call_that_runs(data_dir: Path) -> None:
     """A call that the service has carried out, which its record shows, has had its answer."""
     answered: set[str] = set()

@@ -47,6 +47,7 @@ def test_from_a_prepared_token_to_a_node_that_serves_and_starts_again(fresh: Nod
         caller.close()
 
 
+@pytest.mark.slow
 def test_a_world_is_not_made_beside_an_existing_one_and_a_wrong_pin_changes_nothing(fresh: Node) -> None:
     (fresh.folder / "pin").write_text("wrong\n")
     refused = fresh.command("init")
@@ -62,6 +63,7 @@ def test_a_world_is_not_made_beside_an_existing_one_and_a_wrong_pin_changes_noth
         assert "PIN" in answer.stdout + answer.stderr
 
 
+@pytest.mark.slow
 def test_a_node_refuses_a_token_that_is_not_its_own(fresh: Node) -> None:
     assert fresh.command("init").returncode == 0
     tokens = fresh.folder / "tokens"

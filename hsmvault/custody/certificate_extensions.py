@@ -8,6 +8,7 @@ from cryptography import x509
 
 from hsmvault.custody import der
 from hsmvault.errors import BadRequest
+from hsmvault.model.certificate_policies import AlternativeNames
 
 AnyExtension = x509.Extension[x509.ExtensionType]
 
@@ -49,28 +50,20 @@ def extended_key_usage(oids: Sequence[str]) -> AnyExtension | None:
         raise BadRequest("An extended key usage of the certificate policy is not an object identifier.") from error
 
 
-def alternative_names(
-    *,
-    dns_names: Sequence[str] = (),
-    emails: Sequence[str] = (),
-    upns: Sequence[str] = (),
-    uris: Sequence[str] = (),
-    ip_addresses: Sequence[str] = (),
-    critical: bool = False,
-) -> AnyExtension | None:
+def alternative_names(names: AlternativeNames, *, critical: bool = False) -> AnyExtension | None:
     """subjectAltName (RFC 5280, 4.2.1.6). None when there are no names. critical: when the subject is empty.
 
     All but upns are ASCII without control characters: internationalised ones come in their ASCII forms. Raises
     BadRequest for a name that is not.
     """
-    names = (
-        *(_name(x509.DNSName, each) for each in dns_names),
-        *(_name(x509.RFC822Name, each) for each in emails),
-        *(_principal(each) for each in upns),
-        *(_name(x509.UniformResourceIdentifier, each) for each in uris),
-        *(_address(each) for each in ip_addresses),
+    found = (
+        *(_name(x509.DNSName, each) for each in names.dns_names),
+        *(_name(x509.RFC822Name, each) for each in names.emails),
+        *(_principal(each) for each in names.upns),
+        *(_name(x509.UniformResourceIdentifier, each) for each in names.uris),
+        *(_address(each) for each in names.ip_addresses),
     )
-    return _extension(x509.SubjectAlternativeName(names), critical=critical) if names else None
+    return _extension(x509.SubjectAlternativeName(found), critical=critical) if found else None
 
 
 def end_entity() -> AnyExtension:

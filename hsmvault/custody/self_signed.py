@@ -12,6 +12,7 @@ from hsmvault.custody.certificate_signing import CertificateTemplate, Signer, si
 from hsmvault.custody.protocols import KeyHandle
 from hsmvault.custody.public import PublicKey
 from hsmvault.model.algorithms import SIGNATURE_ALGORITHMS
+from hsmvault.model.certificate_policies import AlternativeNames
 
 RS256 = SIGNATURE_ALGORITHMS["RS256"]
 _LONGEST_COMMON_NAME = 64  # RFC 5280, appendix A.1
@@ -34,7 +35,7 @@ async def self_signed(
     certificate_signing.sign_tbs raises.
     """
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host[:_LONGEST_COMMON_NAME])])
-    possible = (subject_key_identifier(public), alternative_names(dns_names=dns_names))
+    possible = (subject_key_identifier(public), alternative_names(AlternativeNames(dns_names=tuple(dns_names))))
     template = CertificateTemplate(
         subject=name,
         issuer=name,

@@ -105,7 +105,7 @@ class LocalAuthority:
         return certificate_der, authority.issuing.certificate_der, authority.root.certificate_der
 
     def _extensions(self, order: Order, authority: Authority) -> list["x509.Extension[x509.ExtensionType]"]:
-        wanted, names = order.policy.x509, order.policy.x509.alternative_names
+        wanted = order.policy.x509
         certain = [
             certificate_extensions.end_entity(),
             certificate_extensions.subject_key_identifier(order.public),
@@ -115,14 +115,7 @@ class LocalAuthority:
         possible = [
             certificate_extensions.key_usage(wanted.key_usage),
             certificate_extensions.extended_key_usage(wanted.ekus),
-            certificate_extensions.alternative_names(
-                dns_names=names.dns_names,
-                emails=names.emails,
-                upns=names.upns,
-                uris=names.uris,
-                ip_addresses=names.ip_addresses,
-                critical=not wanted.subject,
-            ),
+            certificate_extensions.alternative_names(wanted.alternative_names, critical=not wanted.subject),
         ]
         return [one for one in possible if one is not None] + certain
 

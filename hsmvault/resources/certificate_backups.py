@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Mapping
 
 from hsmvault.clock import Clock
-from hsmvault.custody.backup import BackupScope, open_backup, seal_backup
+from hsmvault.custody.backup import open_backup, seal_backup
 from hsmvault.custody.custodians import Custodians
 from hsmvault.custody.sealing import Sealer
 from hsmvault.errors import BadRequest
@@ -20,10 +20,10 @@ from hsmvault.model.operations import Kind
 from hsmvault.model.secrets import SecretName
 from hsmvault.resources import certificate_backup_bodies as bodies
 from hsmvault.resources import certificate_rows, certificate_schedule, key_cache, refusals, secret_cache
+from hsmvault.resources.backup_scope import scope_of, sealer_of
 from hsmvault.resources.certificate_backup_bodies import CertificateBackupBody, CertificateVersionBody
 from hsmvault.resources.certificate_rows import Names, Rows
 from hsmvault.resources.certificates import Certificate
-from hsmvault.resources.secrets import sealer_of
 from hsmvault.store.certificates import CERTIFICATES
 from hsmvault.store.database import Conflicted, Database, Transaction
 from hsmvault.store.keys import KEYS
@@ -73,14 +73,16 @@ class CertificateBackups:
         body = bodies.encode(names.certificate, versions)
         if len(body) > _LONGEST_BODY_BYTES:
             raise BadRequest("The versions of this certificate are too large together to be backed up.")
-        return await seal_backup(sealer, self._scope(container), body, created=int(self._clock.now()))
+        scope, created = scope_of("certificate", container, self._geographies), int(self._clock.now())
+        return await seal_backup(sealer, scope, body, created=created)
 
     async def restore(self, container: Container, blob: bytes, origin: str) -> Certificate:
         """All versions with their ids, attributes and tags, and the policy. Raises BadRequest for a blob that does not
         belong here or holds keys that the container would not make, Conflict when a certificate, key or secret has the
         name, deleted or not; Unavailable, Throttled."""
         sealer = sealer_of(self._sealers, container)
-        backup, policy = bodies.decode(await open_backup(sealer, blob, self._scope(container)))
+        scope = scope_of("certificate", container, self._geographies)
+        backup, policy = bodies.decode(await open_backup(sealer, blob, scope))
         for version in backup.versions:
             refusals.check_key_type(container, version.key.family, hardware=version.key.custody.is_hardware)
         identifier = f"{origin}/certificates/{backup.name}/{backup.latest.key.version}"
@@ -126,16 +128,6 @@ class CertificateBackups:
         )
         sealed = await sealer.seal(version.value, secret_cache.binding_of(container.id, name, key.version))
         return bodies.rows_of(version, container.id, name, held.reference, sealed)
-
-    def _scope(self, container: Container) -> BackupScope:
-        return BackupScope(
-            kind="certificate",
-            subscription_id=container.subscription_id,
-            geography=self._geographies.get(container.world_id, ""),
-            tenant_id=container.tenant_id,
-            holder=container.kind.value,
-            world_id=container.world_id,
-        )
 
 
 async def _all_rows(tx: Transaction, names: Names) -> list[Rows]:

@@ -14,8 +14,8 @@ from hsmvault.model.certificate_policies import SELF, UNKNOWN
 from hsmvault.model.certificates import CertificateIssuer, Contact, Organization
 from hsmvault.model.containers import Container
 from hsmvault.resources import refusals
+from hsmvault.resources.backup_scope import sealer_of
 from hsmvault.resources.certificate_issuers.registry import Issuers, password_binding
-from hsmvault.resources.secrets import sealer_of
 from hsmvault.store import certificate_issuers as store
 from hsmvault.store.database import Conflicted, Database
 

@@ -23,11 +23,11 @@ from hsmvault.model.keys import KeyVersion
 from hsmvault.model.secrets import LONGEST_VALUE_BYTES
 from hsmvault.model.x500 import parse_name
 from hsmvault.resources import refusals
+from hsmvault.resources.backup_scope import sealer_of
 from hsmvault.resources.certificate_rows import Issued
 from hsmvault.resources.key_cache import binding_of as key_binding
 from hsmvault.resources.key_cache import held_by
 from hsmvault.resources.secret_cache import binding_of as secret_binding
-from hsmvault.resources.secrets import sealer_of
 
 LOG = logging.getLogger("hsmvault.certificates")
 KEY_MISMATCH = (
@@ -180,18 +180,11 @@ def _terms(policy: CertificatePolicy) -> Terms:
 
 
 def _template(policy: CertificatePolicy) -> RequestTemplate:
-    wanted, names = policy.x509, policy.x509.alternative_names
+    wanted = policy.x509
     asked = (
         extensions.key_usage(wanted.key_usage),
         extensions.extended_key_usage(wanted.ekus),
-        extensions.alternative_names(
-            dns_names=names.dns_names,
-            emails=names.emails,
-            upns=names.upns,
-            uris=names.uris,
-            ip_addresses=names.ip_addresses,
-            critical=not wanted.subject,
-        ),
+        extensions.alternative_names(wanted.alternative_names, critical=not wanted.subject),
         extensions.end_entity(),
     )
     subject = parse_name(wanted.subject) if wanted.subject else x509.Name([])

@@ -9,15 +9,16 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from hsmvault.clock import Clock, Identifiers
-from hsmvault.custody.backup import BackupScope, open_backup, seal_backup
+from hsmvault.custody.backup import open_backup, seal_backup
 from hsmvault.custody.custodians import Custodians
 from hsmvault.custody.sealing import Sealer
-from hsmvault.errors import BadRequest, Unavailable
+from hsmvault.errors import BadRequest
 from hsmvault.model.containers import Container
 from hsmvault.model.keys import KeyName, KeyVersion
 from hsmvault.model.operations import Kind
 from hsmvault.resources import key_backup_bodies as bodies
 from hsmvault.resources import key_schedule, refusals
+from hsmvault.resources.backup_scope import scope_of, sealer_of
 from hsmvault.resources.key_backup_bodies import BackupBody, VersionBody
 from hsmvault.resources.key_cache import binding_of, held_by
 from hsmvault.resources.policy_binding import bound, check_bound
@@ -58,15 +59,16 @@ class KeyBackups:
         if len(rows) > _MOST_VERSIONS:
             raise BadRequest(f"A key with more than {_MOST_VERSIONS} versions cannot be backed up.")
         body = bodies.encode(at_name, [await self._pack(container, row) for row in rows])
-        sealer, created = self._sealer(container), int(self._clock.now())
-        return await seal_backup(sealer, self._scope(container), body, created=created)
+        sealer, created = sealer_of(self._sealers, container), int(self._clock.now())
+        return await seal_backup(sealer, scope_of("key", container, self._geographies), body, created=created)
 
     async def restore(self, container: Container, blob: bytes, origin: str) -> KeyVersion:
         """All versions with their ids, attributes, policies and tags. Returns the latest. Raises BadRequest for a blob
         that does not belong here or holds keys that the container would not make, Conflict when the name exists,
         deleted or not.
         """
-        backup = bodies.decode(await open_backup(self._sealer(container), blob, self._scope(container)))
+        sealer, scope = sealer_of(self._sealers, container), scope_of("key", container, self._geographies)
+        backup = bodies.decode(await open_backup(sealer, blob, scope))
         for version in backup.versions:
             refusals.check_key_type(container, version.family, hardware=version.custody.is_hardware)
         refusals.check_version_count(container, len(backup.versions))
@@ -111,19 +113,3 @@ class KeyBackups:
         row = bodies.row_of(version, container.id, backup.name, held.reference)
         policy = await bound(self._custodians, container, row.name, row.version, row.release_policy)
         return replace(row, release_policy=policy)
-
-    def _sealer(self, container: Container) -> Sealer:
-        sealer = self._sealers.get(container.world_id)
-        if sealer is None:
-            raise Unavailable("The HSM is not available.", detail=f"world {container.world_id} is not served here")
-        return sealer
-
-    def _scope(self, container: Container) -> BackupScope:
-        return BackupScope(
-            kind="key",
-            subscription_id=container.subscription_id,
-            geography=self._geographies.get(container.world_id, ""),
-            tenant_id=container.tenant_id,
-            holder=container.kind.value,
-            world_id=container.world_id,
-        )

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from hsmvault.clock import Clock
-from hsmvault.custody.backup import BackupScope, backup_container, open_backup, open_carried, seal_backup
+from hsmvault.custody.backup import backup_container, open_backup, open_carried, seal_backup
 from hsmvault.custody.protocols import Binding
 from hsmvault.custody.sealing import FORMAT as SEALED_FORMAT
 from hsmvault.custody.sealing import ID_BYTES, Sealer
@@ -20,9 +20,9 @@ from hsmvault.model.operations import Kind
 from hsmvault.model.secrets import SecretName, SecretVersion
 from hsmvault.resources import refusals, secret_schedule
 from hsmvault.resources import secret_backup_bodies as bodies
+from hsmvault.resources.backup_scope import scope_of, sealer_of
 from hsmvault.resources.secret_backup_bodies import BackupBody, VersionBody
 from hsmvault.resources.secret_cache import binding_of
-from hsmvault.resources.secrets import sealer_of
 from hsmvault.store.database import Conflicted, Database
 from hsmvault.store.secrets import SECRETS
 
@@ -66,14 +66,15 @@ class SecretBackups:
         body = bodies.encode(at_name, versions, await _data_keys(sealer, container, at_name.name, versions))
         if len(body) > _LONGEST_BLOB_BYTES:
             raise BadRequest("The versions of this secret are too large together to be backed up.")
-        return await seal_backup(sealer, self._scope(container), body, created=int(self._clock.now()))
+        scope, created = scope_of(_KIND, container, self._geographies), int(self._clock.now())
+        return await seal_backup(sealer, scope, body, created=created)
 
     async def restore(self, container: Container, blob: bytes, origin: str) -> SecretVersion:
         """All versions with their ids, attributes and tags. Returns the latest. Raises BadRequest for a blob that does
         not belong here, Conflict when the name exists, deleted or not; Unavailable, Throttled.
         """
         sealer = sealer_of(self._sealers, container)
-        backup = bodies.decode(await open_backup(sealer, blob, self._scope(container)))
+        backup = bodies.decode(await open_backup(sealer, blob, scope_of(_KIND, container, self._geographies)))
         identifier = f"{origin}/secrets/{backup.name}/{backup.latest.version}"
         async with self._database.read() as tx:
             if await SECRETS.name(tx, container.id, backup.name) is not None:
@@ -98,16 +99,6 @@ class SecretBackups:
         except Conflicted as error:
             raise refusals.restore_conflict(Kind.SECRETS, identifier) from error
         return rows[-1]
-
-    def _scope(self, container: Container) -> BackupScope:
-        return BackupScope(
-            kind=_KIND,
-            subscription_id=container.subscription_id,
-            geography=self._geographies.get(container.world_id, ""),
-            tenant_id=container.tenant_id,
-            holder=container.kind.value,
-            world_id=container.world_id,
-        )
 
 
 async def _packed(sealer: Sealer, container: Container, row: SecretVersion) -> VersionBody:

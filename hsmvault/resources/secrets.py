@@ -10,12 +10,13 @@ from dataclasses import dataclass, field, replace
 
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.custody.sealing import Sealer
-from hsmvault.errors import BadRequest, Forbidden, Unavailable
+from hsmvault.errors import BadRequest, Forbidden
 from hsmvault.model.containers import Container
 from hsmvault.model.keys import NO_TAGS
 from hsmvault.model.operations import Kind
 from hsmvault.model.secrets import LONGEST_VALUE_BYTES, SecretName, SecretVersion
 from hsmvault.resources import refusals, retention, secret_schedule
+from hsmvault.resources.backup_scope import sealer_of
 from hsmvault.resources.key_settings import check_order
 from hsmvault.resources.secret_cache import SecretCache, binding_of
 from hsmvault.store.database import Conflicted, Database, Transaction
@@ -234,14 +235,6 @@ class Secrets:
 
     def _sealer(self, container: Container) -> Sealer:
         return sealer_of(self._sealers, container)
-
-
-def sealer_of(sealers: Mapping[str, Sealer], container: Container) -> Sealer:
-    """sealers: of each security world, by its id. Raises Unavailable when the container's is not served here."""
-    sealer = sealers.get(container.world_id)
-    if sealer is None:
-        raise Unavailable("The HSM is not available.", detail=f"world {container.world_id} is not served here")
-    return sealer
 
 
 def _encoded(value: str) -> bytes:

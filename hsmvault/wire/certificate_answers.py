@@ -4,9 +4,11 @@ import base64
 
 from hsmvault.model.certificate_policies import AlternativeNames, CertificatePolicy, IssuerParameters, LifetimeAction
 from hsmvault.model.certificates import CertificateOperation, CertificateVersion, Status
+from hsmvault.model.operations import Kind
 from hsmvault.resources.certificates import Certificate, DeletedCertificate
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import to_base64url
+from hsmvault.wire.object_answers import attributes_of, deletion
 from hsmvault.wire.requests import Request
 from hsmvault.wire.versions import is_since
 
@@ -31,7 +33,7 @@ def bundle(request: Request, row: CertificateVersion) -> dict[str, object]:
         answer["x5t"] = to_base64url(row.thumbprint)
         answer["cer"] = _base64(row.certificate)
     retention = request.container.retention
-    attributes = _attributes(row)
+    attributes = attributes_of(row)
     if is_since(request.served_as, _RECOVERY_LEVEL_SINCE):
         attributes["recoveryLevel"] = retention.recovery_level
     if is_since(request.served_as, _RECOVERABLE_DAYS_SINCE):
@@ -48,7 +50,7 @@ def item(request: Request, row: CertificateVersion, *, with_version: bool) -> di
     """CertificateItem of the reference. Lists of certificates name no version, lists of versions do."""
     answer: dict[str, object] = {
         "id": id_of(request.origin, row) if with_version else f"{request.origin}/certificates/{row.name}",
-        "attributes": _attributes(row),
+        "attributes": attributes_of(row),
         "subject": row.subject,
     }
     if not row.is_pending:
@@ -56,15 +58,6 @@ def item(request: Request, row: CertificateVersion, *, with_version: bool) -> di
     if row.tags:
         answer["tags"] = dict(row.tags)
     return answer
-
-
-def deletion(origin: str, deleted: DeletedCertificate) -> dict[str, object]:
-    """The members that a deleted certificate has beside those of a bundle or an item."""
-    return {
-        "recoveryId": f"{origin}/deletedcertificates/{deleted.row.name}",
-        "deletedDate": deleted.deleted_at,
-        "scheduledPurgeDate": deleted.purge_at,
-    }
 
 
 def policy_members(request: Request, name: str, policy: CertificatePolicy) -> dict[str, object]:
@@ -127,7 +120,7 @@ def answer_bundle(request: Request, certificate: Certificate) -> WireAnswer:
 
 
 def answer_deleted(request: Request, deleted: DeletedCertificate) -> WireAnswer:
-    members = _with_policy(request, deleted) | deletion(request.origin, deleted)
+    members = _with_policy(request, deleted) | deletion(request.origin, Kind.CERTIFICATES, deleted)
     return ok(members, id_of(request.origin, deleted.row))
 
 
@@ -148,15 +141,6 @@ def _with_policy(request: Request, certificate: Certificate | DeletedCertificate
     if certificate.is_pending_open:
         members["pending"] = {"id": f"{request.origin}/certificates/{row.name}/pending"}
     return members
-
-
-def _attributes(row: CertificateVersion) -> dict[str, object]:
-    attributes: dict[str, object] = {"enabled": row.enabled}
-    if row.not_before is not None:
-        attributes["nbf"] = row.not_before
-    if row.expires is not None:
-        attributes["exp"] = row.expires
-    return attributes | {"created": row.created, "updated": row.updated}
 
 
 def _names(names: AlternativeNames, served_as: str) -> dict[str, object]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hsmvault.clock import Clock
 from hsmvault.model.certificate_policies import CertificatePolicy
 from hsmvault.model.certificate_policy_parts import PolicyParts
+from hsmvault.model.operations import Kind
 from hsmvault.resources import refusals
 from hsmvault.resources.certificate_backups import CertificateBackups
 from hsmvault.resources.certificate_imports import ImportedCertificate, Imports
@@ -17,11 +18,11 @@ from hsmvault.wire.certificate_answers import (
     answer_bundle,
     answer_deleted,
     answer_policy,
-    deletion,
     item,
 )
 from hsmvault.wire.certificate_pages import Pages, includes_pending
 from hsmvault.wire.codec import LARGE_BYTES, decode_body, from_base64url, to_base64url
+from hsmvault.wire.object_answers import deletion
 from hsmvault.wire.requests import Handler, Request
 
 _RESERVED = frozenset({"contacts", "issuers"})  # as names they could not be read or deleted: routes.py
@@ -98,7 +99,7 @@ class CertificateLives:
             request.container, place.after, place.limit + 1, include_pending=pending
         )
         values = [
-            item(request, deleted.row, with_version=False) | deletion(request.origin, deleted)
+            item(request, deleted.row, with_version=False) | deletion(request.origin, Kind.CERTIFICATES, deleted)
             for deleted in rows[: place.limit]
         ]
         last = rows[place.limit - 1].row.name.lower() if len(rows) > place.limit else None

@@ -3,11 +3,13 @@
 from hsmvault.custody.protocols import Attestation
 from hsmvault.model.algorithms import Family
 from hsmvault.model.keys import KeyVersion
+from hsmvault.model.operations import Kind
 from hsmvault.model.release_policies import ReleasePolicy
 from hsmvault.resources.key_operations import Used
 from hsmvault.resources.keys import DeletedKey
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import to_base64url
+from hsmvault.wire.object_answers import attributes_of, deletion
 from hsmvault.wire.requests import Request
 from hsmvault.wire.versions import is_since
 
@@ -31,15 +33,6 @@ def item(request: Request, row: KeyVersion, *, with_version: bool) -> dict[str, 
     return answer
 
 
-def deletion(origin: str, deleted: DeletedKey) -> dict[str, object]:
-    """The members that a deleted key has beside those of a bundle or an item."""
-    return {
-        "recoveryId": f"{origin}/deletedkeys/{deleted.row.name}",
-        "deletedDate": deleted.deleted_at,
-        "scheduledPurgeDate": deleted.purge_at,
-    }
-
-
 def kid_of(origin: str, row: KeyVersion) -> str:
     return f"{origin}/keys/{row.name}/{row.version}"
 
@@ -49,7 +42,7 @@ def answer_bundle(request: Request, row: KeyVersion) -> WireAnswer:
 
 
 def answer_deleted(request: Request, deleted: DeletedKey) -> WireAnswer:
-    members = bundle(request, deleted.row) | deletion(request.origin, deleted)
+    members = bundle(request, deleted.row) | deletion(request.origin, Kind.KEYS, deleted)
     return ok(members, kid_of(request.origin, deleted.row))
 
 
@@ -87,19 +80,8 @@ def _jwk(origin: str, row: KeyVersion) -> dict[str, object]:
 
 
 def _attributes(request: Request, row: KeyVersion) -> dict[str, object]:
-    attributes: dict[str, object] = {"enabled": row.enabled}
-    if row.not_before is not None:
-        attributes["nbf"] = row.not_before
-    if row.expires is not None:
-        attributes["exp"] = row.expires
-    retention = request.container.retention
-    attributes |= {
-        "created": row.created,
-        "updated": row.updated,
-        "recoveryLevel": retention.recovery_level,
-        "recoverableDays": retention.days,
-        "exportable": row.exportable,
-    }
+    attributes = attributes_of(row, request.container.retention)
+    attributes["exportable"] = row.exportable
     if not row.hardware:
         attributes["hsmPlatform"] = "0"  # for hardware it would name a validation that only the operator can vouch for
     if row.spec.family is Family.OCT and is_since(request.served_as, _KEY_SIZE_SINCE):

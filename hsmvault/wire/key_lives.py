@@ -4,13 +4,15 @@ and its result into an answer."""
 import asyncio
 from collections.abc import Mapping
 
+from hsmvault.model.operations import Kind
 from hsmvault.resources.key_backups import KeyBackups
 from hsmvault.resources.keys import Keys
 from hsmvault.wire import key_bodies as bodies
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.byok import wrapped_key_of
 from hsmvault.wire.codec import LARGE_BYTES, decode_body, from_base64url, to_base64url
-from hsmvault.wire.key_answers import answer_bundle, answer_deleted, deletion, item
+from hsmvault.wire.key_answers import answer_bundle, answer_deleted, item
+from hsmvault.wire.object_answers import deletion
 from hsmvault.wire.paging import SkipTokens, page_size
 from hsmvault.wire.requests import Handler, Request
 
@@ -80,7 +82,7 @@ class KeyLives:
         after = await self._skip_tokens.read(request.query, request.container.id, "deletedkeys")
         rows = await self._keys.deleted_page(request.container, after, limit + 1)
         values = [
-            item(request, deleted.row, with_version=False) | deletion(request.origin, deleted)
+            item(request, deleted.row, with_version=False) | deletion(request.origin, Kind.KEYS, deleted)
             for deleted in rows[:limit]
         ]
         place = rows[limit - 1].row.name.lower() if len(rows) > limit else None

@@ -1,14 +1,17 @@
 """Answers of the secret operations: bundles and items. A value is in those of set and get alone."""
 
+from hsmvault.model.operations import Kind
 from hsmvault.model.secrets import SecretVersion
 from hsmvault.resources.secrets import DeletedSecret, OpenSecret
 from hsmvault.wire.answers import WireAnswer, ok
+from hsmvault.wire.object_answers import attributes_of, deletion
 from hsmvault.wire.requests import Request
 
 
 def bundle(request: Request, row: SecretVersion) -> dict[str, object]:
     """SecretBundle of the reference, without its value."""
-    answer: dict[str, object] = {"id": id_of(request.origin, row), "attributes": _attributes(request, row)}
+    attributes = attributes_of(row, request.container.retention)
+    answer: dict[str, object] = {"id": id_of(request.origin, row), "attributes": attributes}
     _add_common(answer, row)
     if row.managed:
         answer["kid"] = f"{request.origin}/keys/{row.name}/{row.version}"
@@ -20,18 +23,9 @@ def bundle(request: Request, row: SecretVersion) -> dict[str, object]:
 def item(request: Request, row: SecretVersion, *, with_version: bool) -> dict[str, object]:
     """SecretItem of the reference. Lists of secrets name no version, lists of versions do."""
     identifier = id_of(request.origin, row) if with_version else f"{request.origin}/secrets/{row.name}"
-    answer: dict[str, object] = {"id": identifier, "attributes": _attributes(request, row)}
+    answer: dict[str, object] = {"id": identifier, "attributes": attributes_of(row, request.container.retention)}
     _add_common(answer, row)
     return answer
-
-
-def deletion(origin: str, deleted: DeletedSecret) -> dict[str, object]:
-    """The members that a deleted secret has beside those of a bundle or an item."""
-    return {
-        "recoveryId": f"{origin}/deletedsecrets/{deleted.row.name}",
-        "deletedDate": deleted.deleted_at,
-        "scheduledPurgeDate": deleted.purge_at,
-    }
 
 
 def id_of(origin: str, row: SecretVersion) -> str:
@@ -51,22 +45,8 @@ def answer_bundle(request: Request, row: SecretVersion) -> WireAnswer:
 
 
 def answer_deleted(request: Request, deleted: DeletedSecret) -> WireAnswer:
-    members = bundle(request, deleted.row) | deletion(request.origin, deleted)
+    members = bundle(request, deleted.row) | deletion(request.origin, Kind.SECRETS, deleted)
     return ok(members, id_of(request.origin, deleted.row))
-
-
-def _attributes(request: Request, row: SecretVersion) -> dict[str, object]:
-    attributes: dict[str, object] = {"enabled": row.enabled}
-    if row.not_before is not None:
-        attributes["nbf"] = row.not_before
-    if row.expires is not None:
-        attributes["exp"] = row.expires
-    retention = request.container.retention
-    attributes["created"] = row.created
-    attributes["updated"] = row.updated
-    attributes["recoveryLevel"] = retention.recovery_level
-    attributes["recoverableDays"] = retention.days
-    return attributes
 
 
 def _add_common(answer: dict[str, object], row: SecretVersion) -> None:

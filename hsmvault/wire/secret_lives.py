@@ -4,15 +4,17 @@ answer."""
 import asyncio
 from collections.abc import Mapping
 
+from hsmvault.model.operations import Kind
 from hsmvault.resources.secret_backups import SecretBackups
 from hsmvault.resources.secret_formats import SecretFormats
 from hsmvault.resources.secrets import Secrets
 from hsmvault.wire import secret_bodies as bodies
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import LARGE_BYTES, decode_body, to_base64url
+from hsmvault.wire.object_answers import deletion
 from hsmvault.wire.paging import SkipTokens, page_size
 from hsmvault.wire.requests import Handler, Request
-from hsmvault.wire.secret_answers import answer_bundle, answer_deleted, answer_open, deletion, item
+from hsmvault.wire.secret_answers import answer_bundle, answer_deleted, answer_open, item
 from hsmvault.wire.versions import is_since
 
 _OUT_CONTENT_TYPE = "outcontenttype"  # names of query parameters are read in lower case
@@ -81,7 +83,7 @@ class SecretLives:
         after = await self._skip_tokens.read(request.query, request.container.id, "deletedsecrets")
         rows = await self._secrets.deleted_page(request.container, after, limit + 1)
         values = [
-            item(request, deleted.row, with_version=False) | deletion(request.origin, deleted)
+            item(request, deleted.row, with_version=False) | deletion(request.origin, Kind.SECRETS, deleted)
             for deleted in rows[:limit]
         ]
         place = rows[limit - 1].row.name.lower() if len(rows) > limit else None

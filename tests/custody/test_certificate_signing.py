@@ -38,6 +38,7 @@ from hsmvault.custody.soft import SoftCustodian
 from hsmvault.errors import BadRequest, Unavailable
 from hsmvault.lanes import Lane
 from hsmvault.model.algorithms import Curve, EncryptionAlgorithm, KeySpec, SignatureAlgorithm
+from hsmvault.model.certificate_policies import AlternativeNames
 from tests.custody.certificates import named, openssl
 from tests.custody.doubles import MemoryDataKeyStore, SoftwareSystemKey
 
@@ -92,11 +93,13 @@ def policy_extensions(public: bytes) -> Extensions:
         made.end_entity(),
         made.extended_key_usage(("1.3.6.1.5.5.7.3.1", "1.3.6.1.5.5.7.3.2")),
         made.alternative_names(
-            dns_names=("leaf.example", "*.leaf.example"),
-            emails=("somebody@leaf.example",),
-            upns=("jürgen@leaf.example",),
-            uris=("https://leaf.example/path",),
-            ip_addresses=("192.0.2.7", "2001:db8::7"),
+            AlternativeNames(
+                dns_names=("leaf.example", "*.leaf.example"),
+                emails=("somebody@leaf.example",),
+                upns=("jürgen@leaf.example",),
+                uris=("https://leaf.example/path",),
+                ip_addresses=("192.0.2.7", "2001:db8::7"),
+            )
         ),
         made.authority_key_identifier(public),
         made.subject_key_identifier(public),
@@ -343,7 +346,7 @@ class TestExtensions:
 
     def test_what_is_not_asked_for_is_not_there(self) -> None:
         assert made.extended_key_usage(()) is None
-        assert made.alternative_names() is None
+        assert made.alternative_names(AlternativeNames()) is None
 
     def test_extended_usages_are_object_identifiers(self) -> None:
         extension = made.extended_key_usage(("1.3.6.1.5.5.7.3.1", "1.2.3.4.5"))
@@ -358,16 +361,16 @@ class TestExtensions:
     @pytest.mark.parametrize("bad", ["", "a\0b", "a\nb", "a\ud800b"])
     def test_names_with_control_characters_are_refused(self, kind: str, bad: str) -> None:
         with pytest.raises(BadRequest):
-            made.alternative_names(**{kind: (bad,)})  # type: ignore[arg-type]  # the names of the parameters vary
+            made.alternative_names(AlternativeNames(**{kind: (bad,)}))
 
     @pytest.mark.parametrize(
         ("kind", "bad"), [("dns_names", "größe.example"), ("emails", "jürgen@x"), ("ip_addresses", "10.0.0.0/8")]
     )
     def test_names_that_are_not_in_their_ascii_form_are_refused(self, kind: str, bad: str) -> None:
         with pytest.raises(BadRequest):
-            made.alternative_names(**{kind: (bad,)})  # type: ignore[arg-type]  # as above
+            made.alternative_names(AlternativeNames(**{kind: (bad,)}))
 
     def test_the_names_of_a_certificate_without_a_subject_are_critical(self) -> None:
-        extension = made.alternative_names(dns_names=("leaf.example",), critical=True)
+        extension = made.alternative_names(AlternativeNames(dns_names=("leaf.example",)), critical=True)
         assert extension is not None
         assert extension.critical

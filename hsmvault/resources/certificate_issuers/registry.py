@@ -8,8 +8,8 @@ from hsmvault.errors import BadRequest
 from hsmvault.model.certificate_policies import Action, CertificatePolicy
 from hsmvault.model.certificates import CertificateIssuer
 from hsmvault.model.containers import Container
+from hsmvault.resources.backup_scope import sealer_of
 from hsmvault.resources.certificate_issuers.protocol import Account, Issuer
-from hsmvault.resources.secrets import sealer_of
 from hsmvault.store import certificate_issuers as store
 from hsmvault.store.database import Database
 

@@ -75,18 +75,11 @@ def _name(properties: X509Properties) -> x509.Name:
 
 def _extensions(properties: X509Properties, public: bytes) -> "list[x509.Extension[x509.ExtensionType]]":
     """In the order of the service."""
-    names = properties.alternative_names
     found = [
         extensions.key_usage(properties.key_usage),
         extensions.end_entity(),
         extensions.extended_key_usage(properties.ekus),
-        extensions.alternative_names(
-            dns_names=names.dns_names,
-            emails=names.emails,
-            upns=names.upns,
-            uris=names.uris,
-            ip_addresses=names.ip_addresses,
-        ),
+        extensions.alternative_names(properties.alternative_names),
         extensions.authority_key_identifier(public),
         extensions.subject_key_identifier(public),
     ]

@@ -6,8 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
-from hsmvault.audit.log import AuditLog, Durability
-from hsmvault.audit.record import AuditRecord, Properties, timestamp
+from hsmvault.app.command_records import AUTHORITY_WRITER, recorded
 from hsmvault.clock import Clock, Identifiers, RandomIdentifiers, SystemClock
 from hsmvault.config import Settings
 from hsmvault.errors import ConfigurationError, OperatorError, RequestError
@@ -16,7 +15,6 @@ from hsmvault.resources.authorities import revoke
 from hsmvault.store import authorities as store
 from hsmvault.store.database import Database
 
-_WRITER = "authority"
 _REVOKE = "AuthorityCertificateRevoke"
 _PAGE = 500
 
@@ -73,9 +71,11 @@ async def revoke_certificate(settings: Settings, name: str, serial: str, reason:
             )
         if found.revoked_at is not None:
             raise ConfigurationError(f"The certificate with the serial number {serial} is revoked already.")
-        async with _recorded(settings, clock, identifiers, f"/authorities/{name}/certificates/{wanted}", reason):
-            if not await revoke(database, name, wanted, now=int(clock.now()), reason=REASONS[reason]):
-                raise ConfigurationError(f"The certificate with the serial number {serial} is revoked already.")
+        id = f"/authorities/{name}/certificates/{wanted}"
+        with _alone(settings):
+            async with recorded(settings, AUTHORITY_WRITER, clock, identifiers, _REVOKE, id, reason):
+                if not await revoke(database, name, wanted, now=int(clock.now()), reason=REASONS[reason]):
+                    raise ConfigurationError(f"The certificate with the serial number {serial} is revoked already.")
 
 
 def _serial(text: str) -> str:
@@ -95,56 +95,6 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, Clock, Id
         raise OperatorError(f"The database does not answer ({error.detail or error.message}); try again.") from error
     finally:
         await database.close()
-
-
-@asynccontextmanager
-async def _recorded(
-    settings: Settings, clock: Clock, identifiers: Identifiers, id: str, reason: str
-) -> AsyncIterator[None]:
-    """Around the work, in a log of its own; the lock keeps a second such writer away."""
-    with _alone(settings):
-        audit = AuditLog(
-            settings.audit_directory,
-            _WRITER,
-            clock,
-            durability=Durability(settings.audit.durability),
-            rotate_bytes=settings.audit.rotate_bytes,
-        )
-        request_id = identifiers.guid()
-
-        async def append(signature: str, description: str) -> None:
-            record = AuditRecord(
-                time=timestamp(clock.now()),
-                resourceId=id.upper(),
-                operationName=_REVOKE,
-                operationVersion="",
-                category="AuditEvent",
-                resultType="Success",
-                resultSignature=signature,
-                resultDescription=description,
-                durationMs="0",
-                callerIpAddress="",
-                correlationId="",
-                identity={"claim": {"uid": str(os.getuid())}},
-                properties=Properties(id=id, requestId=request_id),
-            )
-            try:
-                await audit.append(record)
-            except RequestError as error:
-                raise OperatorError(
-                    f"The audit log in {settings.audit_directory} takes no records ({error.detail or error.message})."
-                ) from error
-
-        try:
-            await append("Begun", reason)
-            try:
-                yield
-            except Exception as error:
-                await append("Failed", str(error) if isinstance(error, OperatorError) else type(error).__name__)
-                raise
-            await append("OK", "")
-        finally:
-            await audit.close()
 
 
 @contextmanager

@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 from hsmvault.app import checking, system_key_rotation, world_key_rotation
 from hsmvault.app.authorities import refuse_changed
+from hsmvault.app.command_records import ROTATION_WRITER, of_world, recorded
 from hsmvault.app.reconciliation import node_id
 from hsmvault.app.rotations import BACK_UP, Rotating, alone_on_node, told, wanted_world
 from hsmvault.app.system_key_rotation import SystemKeyRotation
 from hsmvault.app.world_completion import complete_world
-from hsmvault.app.world_records import ROTATION_WRITER, recorded
 from hsmvault.app.worlds import KnownWorld, found_world, known_world, known_worlds, loaded_module, profile_of
 from hsmvault.clock import RandomIdentifiers, SystemClock
 from hsmvault.config import Checked, Settings
@@ -149,7 +149,7 @@ async def _rotating(
         with alone_on_node(settings):
             known = await wanted_world(database, world)
             owner = f"rotation-{node_id(settings.layout, identifiers)}"
-            async with recorded(settings, ROTATION_WRITER, clock, identifiers, operation, known.row):
+            async with recorded(settings, ROTATION_WRITER, clock, identifiers, operation, *of_world(known.row)):
                 yield Rotating(settings, database, clock, identifiers, job_of(known), owner, say), known
     finally:
         await database.close()

@@ -14,8 +14,8 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from hsmvault.app.command_records import START_WRITER, of_world, recorded
 from hsmvault.app.token_files import sync_token
-from hsmvault.app.world_records import START_WRITER, recorded
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.config import Settings
 from hsmvault.custody.attestation_certificate import unsigned
@@ -69,7 +69,7 @@ async def complete_world(
     planned = await _planned(database, row, module.profile, identifiers)
     if planned.attestation_certificate is not None:  # by another node, between our look and our lease
         return planned
-    async with recorded(settings, START_WRITER, clock, identifiers, _OPERATION, row):
+    async with recorded(settings, START_WRITER, clock, identifiers, _OPERATION, *of_world(row)):
         step("make", lambda: None)
         certificate = await in_thread(
             "ceremony", lambda: _make(module, planned, pin, int(clock.now()), identifiers.random, step)

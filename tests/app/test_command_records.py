@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from hsmvault.app import operator
-from hsmvault.app.world_records import ROTATION_WRITER, recorded
+from hsmvault.app.command_records import ROTATION_WRITER, of_world, recorded
 from hsmvault.clock import MovedClock, RandomIdentifiers
 from hsmvault.config import Settings
 from hsmvault.config.settings import Server
@@ -32,7 +32,9 @@ def outcomes(folder: Path) -> list[tuple[str, str]]:
 
 async def work(folder: Path, failure: BaseException | None = None, done: list[str] | None = None) -> None:
     settings = Settings(server=Server(data_dir=folder))
-    async with recorded(settings, ROTATION_WRITER, MovedClock(), RandomIdentifiers(), "WorldKeyRotate", WORLD):
+    async with recorded(
+        settings, ROTATION_WRITER, MovedClock(), RandomIdentifiers(), "WorldKeyRotate", *of_world(WORLD)
+    ):
         if failure is not None:
             raise failure
         if done is not None:

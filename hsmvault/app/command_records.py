@@ -1,9 +1,10 @@
-"""Audit records of what commands and starts do to a security world: one before anything is done, one behind it.
+"""Audit records of what commands and starts do to a security world or to an authority: one before anything is done,
+one behind it.
 
 Nobody calls for these over the wire, and the processes that do them are no workers. Each has a log of its own beside
-theirs, whose writer is named after what keeps a second such process away: the lock of the rotations (`rotation`), and
-the claim on the data directory (`start`). A record that says `Begun` with none behind it is of work that was killed;
-the next one of the same kind goes on with it.
+theirs, whose writer is named after what keeps a second such process away: the lock of the rotations (`rotation`), that
+of the commands on authorities (`authority`), and the claim on the data directory (`start`). A record that says `Begun`
+with none behind it is of work that was killed; the next one of the same kind goes on with it.
 """
 
 import os
@@ -19,14 +20,16 @@ from hsmvault.model.worlds import WorldRow
 
 ROTATION_WRITER = "rotation"
 START_WRITER = "start"
+AUTHORITY_WRITER = "authority"
 _BEGUN, _DONE, _FAILED = "Begun", "OK", "Failed"
 
 
 @asynccontextmanager
 async def recorded(
-    settings: Settings, writer: str, clock: Clock, identifiers: Identifiers, operation: str, world: WorldRow
+    settings: Settings, writer: str, clock: Clock, identifiers: Identifiers, operation: str, id: str, about: str
 ) -> AsyncIterator[None]:
-    """Around the work. operation: `operationName` of both records.
+    """Around the work. operation: `operationName` of both records. id: of what it is done to. about: for the first of
+    them, a sentence.
 
     Raises OperatorError, before anything is done, when the log takes no records; and at the end, when the work was done
     (or refused) and only that could not be recorded.
@@ -38,7 +41,7 @@ async def recorded(
         durability=Durability(settings.audit.durability),
         rotate_bytes=settings.audit.rotate_bytes,
     )
-    id, request_id = f"/worlds/{world.id}", identifiers.guid()
+    request_id = identifiers.guid()
 
     async def append(signature: str, description: str, otherwise: str) -> None:
         record = AuditRecord(
@@ -65,7 +68,7 @@ async def recorded(
             ) from error
 
     try:
-        await append(_BEGUN, f"World '{world.name}'.", "nothing was done; make room and try again.")
+        await append(_BEGUN, about, "nothing was done; make room and try again.")
         try:
             yield
         except Exception as error:
@@ -75,3 +78,8 @@ async def recorded(
         await append(_DONE, "", "what was asked for is done, and only its last record is missing.")
     finally:
         await audit.close()
+
+
+def of_world(world: WorldRow) -> tuple[str, str]:
+    """id, about: see recorded()."""
+    return f"/worlds/{world.id}", f"World '{world.name}'."

@@ -39,11 +39,6 @@ def load(certificate: bytes) -> x509.Certificate:
     return loaded
 
 
-def public_key_of(certificate: bytes) -> bytes:
-    """SubjectPublicKeyInfo in DER, spelled as in HeldKey.public. Raises BadRequest when it is not RSA or EC of ours."""
-    return _public_key(load(certificate)).spki
-
-
 def fits_key(certificate: bytes, public: bytes) -> bool:
     """Whether the certificate is for this key. public: SubjectPublicKeyInfo as in HeldKey.public.
 

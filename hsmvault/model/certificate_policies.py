@@ -119,10 +119,6 @@ class IssuerParameters:
     transparency: bool | None = None
 
     @property
-    def is_self(self) -> bool:
-        return self.name.lower() == SELF.lower()
-
-    @property
     def is_unknown(self) -> bool:
         return self.name.lower() == UNKNOWN.lower()
 

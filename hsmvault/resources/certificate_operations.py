@@ -8,9 +8,7 @@ from typing import Final
 from hsmvault.clock import Clock
 from hsmvault.custody.certificate_signing import Signer
 from hsmvault.custody.intents import Intents
-from hsmvault.custody.protocols import KeyHandle
 from hsmvault.errors import Forbidden
-from hsmvault.model.algorithms import KeySpec
 from hsmvault.model.certificates import CertificateOperation, Status
 from hsmvault.model.containers import Container
 from hsmvault.model.keys import KeyVersion
@@ -22,7 +20,6 @@ from hsmvault.resources.certificate_material import CertificateMaterial
 from hsmvault.resources.key_cache import held_by
 from hsmvault.store import certificate_operations as store
 from hsmvault.store.database import Conflicted, Database, Transaction
-from hsmvault.store.keys import KEYS
 
 LOG = logging.getLogger("hsmvault.certificates")
 _ATTEMPTS: Final = 4  # to change an operation that an issuer is at work on
@@ -77,18 +74,6 @@ class Operations:
                 await self._abandon(container, operation, row)
             await self._material.destroy(container, row.name, row.version, held_by(row))
         return operation
-
-    async def handle_and_public(
-        self, container: Container, operation: CertificateOperation
-    ) -> tuple[KeySpec, bytes, KeyHandle]:
-        """The pending key: what it is, SubjectPublicKeyInfo in DER, and what signs with it. Raises NotFound when the
-        operation was forgotten meanwhile."""
-        async with self._database.read() as tx:
-            row = await KEYS.version(tx, container.id, operation.name, operation.version)
-        if row is None:
-            raise refusals.pending_not_found(operation.name)
-        signer = self._signer(container, row)
-        return signer.spec, signer.public, signer.handle
 
     async def _request_cancellation(
         self, container: Container, name: str, request_id: str | None, *, requested: bool

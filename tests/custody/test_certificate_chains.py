@@ -18,7 +18,6 @@ from hsmvault.custody.certificate_chains import (
     leaf_of,
     load,
     ordered_chain,
-    public_key_of,
     subject_of,
     thumbprint,
     validity,
@@ -79,7 +78,6 @@ def test_the_leaf_is_the_certificate_with_the_keys_public_part() -> None:
     assert leaf_of(STRANGER.spki, CHAIN) is None
     assert fits_key(LEAF.der, LEAF.spki)
     assert not fits_key(LEAF.der, ROOT.spki)
-    assert public_key_of(LEAF.der) == LEAF.spki
 
 
 def test_a_certificate_for_a_key_of_another_type_fits_no_key_of_ours() -> None:
@@ -91,8 +89,6 @@ def test_a_certificate_for_a_key_of_another_type_fits_no_key_of_ours() -> None:
         .public_bytes(Encoding.DER)
     )
     assert not fits_key(certificate, LEAF.spki)
-    with pytest.raises(BadRequest, match="not supported"):
-        public_key_of(certificate)
     assert ordered_chain(LEAF.der, (certificate, SECOND.der)) == (LEAF.der, SECOND.der, certificate)
 
 
@@ -137,7 +133,7 @@ def test_dates_beyond_2050_are_read() -> None:
     "bad", [b"", b"text", LEAF.der[:-1], LEAF.der + b"\0", bytes(LONGEST_CERTIFICATE_BYTES + 1)], ids=len
 )
 def test_what_is_no_certificate_is_refused(bad: bytes) -> None:
-    for use in (load, public_key_of, validity, subject_of, lambda der: ordered_chain(LEAF.der, [der])):
+    for use in (load, validity, subject_of, lambda der: ordered_chain(LEAF.der, [der])):
         with pytest.raises(BadRequest, match="cannot be read"):
             use(bad)
 

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from hsmvault.custody.certificate_chains import public_key_of
+from hsmvault.custody.certificate_chains import load
 from hsmvault.errors import Forbidden, NotFound
 from hsmvault.model.certificate_policies import Action, LifetimeAction
 from hsmvault.resources.certificates import CertificateChanges
@@ -65,7 +65,7 @@ async def test_a_whole_life(node: Node) -> None:
         assert second.tags == first.tags
         assert second.expires is not None
         assert second.expires > first.expires
-        keys = [public_key_of(row.certificate) for row in await one.versions()]
+        keys = [load(row.certificate).public_key() for row in await one.versions()]
         assert keys[0] != keys[1]
         assert (await one.told())[-3:] == [f"{kind}NewVersionCreated" for kind in ("Certificate", "Key", "Secret")]
         assert one.recorded()[-1] == ("CertificateRenew", 200)

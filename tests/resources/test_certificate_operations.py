@@ -149,17 +149,6 @@ async def test_a_forgetting_that_breaks_off_at_its_commit_has_happened_or_not(on
     assert await on.counts() == (0, 0, 0)
 
 
-async def test_the_engine_gets_the_pending_key(on: Stage) -> None:
-    operation = await on.create()
-    spec, public, handle = await on.operations.handle_and_public(VAULT, operation)
-    [key] = await on.keys()
-    assert (spec, public) == (key.spec, key.public)
-    assert len(await handle.sign(SIGNATURE_ALGORITHMS["ES256"], bytes(32))) == 64
-    await on.operations.forget(VAULT, "cert")
-    with pytest.raises(NotFound):
-        await on.operations.handle_and_public(VAULT, operation)
-
-
 async def test_a_wish_to_cancel_is_kept_when_the_engine_changes_the_operation_at_the_same_time(on: Stage) -> None:
     await on.create(policy=BY_ISSUER)
 

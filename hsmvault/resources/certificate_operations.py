@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Final
 
 from hsmvault.clock import Clock
-from hsmvault.custody.certificate_signing import Signer
 from hsmvault.custody.intents import Intents
 from hsmvault.errors import Forbidden
 from hsmvault.model.certificates import CertificateOperation, Status
@@ -92,7 +91,7 @@ class Operations:
 
     async def _abandon(self, container: Container, operation: CertificateOperation, row: KeyVersion) -> None:
         """Tell the issuer, which may have begun something. Whether it hears it is of no matter here."""
-        signer = self._signer(container, row)
+        signer = self._material.signer(container, row.name, row.version, held_by(row))
         try:
             async with asyncio.timeout(_ABANDON_SECONDS):
                 issuer, account = await self._issuers.resolve(container, operation.policy)
@@ -100,9 +99,6 @@ class Operations:
                 await issuer.abandon(enrolment)
         except Exception:
             LOG.warning("the issuer of %s was not told that nobody waits any more", operation.name, exc_info=True)
-
-    def _signer(self, container: Container, row: KeyVersion) -> Signer:
-        return self._material.signer(container, row.name, row.version, held_by(row))
 
 
 async def _found(tx: Transaction, container: Container, name: str, request_id: str | None) -> CertificateOperation:

@@ -18,6 +18,7 @@ from hsmvault.model.algorithms import SIGNATURE_ALGORITHMS
 from hsmvault.model.certificate_policy_parts import KeyParts, PolicyParts
 from hsmvault.model.certificates import Status
 from hsmvault.resources.certificate_imports import ImportedCertificate
+from hsmvault.resources.key_cache import held_by
 from hsmvault.resources.secret_cache import binding_of
 from hsmvault.store import certificate_operations
 from tests.resources.certificate_stage import BY_ISSUER, MANUAL, P256, Stage, hard_stage, intermediate, root, signed
@@ -163,6 +164,7 @@ async def state_of(on: Stage, name: str) -> object:
         assert bool(value) is row.enabled
     if operation is not None and operation.status is Status.IN_PROGRESS:
         assert operation.version == certificates[-1].version
-        _, _, handle = await on.operations.handle_and_public(VAULT, operation)
-        assert len(await handle.sign(ES256, bytes(32))) == 64
+        pending = keys[-1]
+        signer = on.material.signer(VAULT, pending.name, pending.version, held_by(pending))
+        assert len(await signer.handle.sign(ES256, bytes(32))) == 64
     return [row.is_pending for row in certificates], None if operation is None else operation.status

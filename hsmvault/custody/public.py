@@ -123,6 +123,17 @@ class PublicKey:
         return EcMembers(self.spec.curve, point.x.to_bytes(width, "big"), point.y.to_bytes(width, "big"))
 
 
+def jwk_members(spki: bytes, modulus: bytes = b"") -> dict[str, bytes]:
+    """The public integers of a JWK by their names: n and e, or x and y. spki: empty for oct keys, which have none.
+    modulus: in place of n, when a caller wrote it otherwise."""
+    if not spki:
+        return {}
+    members = PublicKey.load(spki).members()
+    if isinstance(members, RsaMembers):
+        return {"n": modulus or members.n, "e": members.e}
+    return {"x": members.x, "y": members.y}
+
+
 def verify(public_spki: bytes, spec: KeySpec, algorithm: SignatureAlgorithm, digest: bytes, signature: bytes) -> bool:
     """PublicKey.verify for a key that is used once. Raises BadRequest, also when the key is not of this spec."""
     return _once(public_spki, spec).verify(algorithm, digest, signature)

@@ -8,10 +8,10 @@ operation.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol, TypedDict, TypeVar
+from typing import TypeVar
 
 from hsmvault.custody.protocols import HeldKey
-from hsmvault.custody.public import PublicKey, RsaMembers
+from hsmvault.custody.public import jwk_members
 from hsmvault.errors import Conflict, Damaged
 from hsmvault.model.algorithms import KeySpec, default_key_operations
 from hsmvault.model.certificate_policies import CertificatePolicy
@@ -26,6 +26,7 @@ from hsmvault.store import certificate_operations as operations
 from hsmvault.store.certificates import CERTIFICATES, pending_versions, set_policy
 from hsmvault.store.database import Transaction
 from hsmvault.store.keys import KEYS
+from hsmvault.store.objects import first_name
 from hsmvault.store.secrets import SECRETS
 
 N = TypeVar("N", bound=ObjectName)
@@ -138,9 +139,9 @@ async def add(
     rows = _pending(container, name, names, new)
     if names is None:
         names = Names(
-            CertificateName(**_first(rows.certificate), policy=policy),
-            KeyName(**_first(rows.key)),
-            SecretName(**_first(rows.secret)),
+            CertificateName(**first_name(rows.certificate), policy=policy),
+            KeyName(**first_name(rows.key)),
+            SecretName(**first_name(rows.secret)),
         )
         await CERTIFICATES.insert_name(tx, names.certificate, rows.certificate)
         await KEYS.insert_name(tx, names.key, rows.key)
@@ -227,7 +228,7 @@ def _pending(container: Container, name: str, names: Names | None, new: NewRows)
         custody=new.held.custody.value,
         public=new.held.public,
         reference=new.held.reference,
-        public_members=_public_members(new.held.public),
+        public_members=jwk_members(new.held.public),
         operations=_key_operations(new.policy, new.held.spec),
         created=new.now,
         updated=new.now,
@@ -253,47 +254,6 @@ def _pending(container: Container, name: str, names: Names | None, new: NewRows)
 def _key_operations(policy: CertificatePolicy, spec: KeySpec) -> tuple[str, ...]:
     """A certificate without key usage restricts nothing (RFC 5280, 4.2.1.3)."""
     return policy.key_operations if policy.x509.key_usage else default_key_operations(spec)
-
-
-def _public_members(spki: bytes) -> Mapping[str, bytes]:
-    members = PublicKey.load(spki).members()
-    if isinstance(members, RsaMembers):
-        return {"n": members.n, "e": members.e}
-    return {"x": members.x, "y": members.y}
-
-
-class _Version(Protocol):
-    @property
-    def container_id(self) -> str: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def version(self) -> str: ...
-    @property
-    def sequence(self) -> int: ...
-    @property
-    def created(self) -> int: ...
-
-
-class _First(TypedDict):
-    container_id: str
-    name: str
-    latest_version: str
-    next_sequence: int
-    created: int
-    revision: int
-
-
-def _first(version: _Version) -> _First:
-    """Of a name that has this version alone."""
-    return {
-        "container_id": version.container_id,
-        "name": version.name,
-        "latest_version": version.version,
-        "next_sequence": version.sequence + 1,
-        "created": version.created,
-        "revision": 1,
-    }
 
 
 def _changed(at_name: N) -> N:

@@ -5,14 +5,14 @@ classes of custody that keep something elsewhere, undone when the row does not c
 """
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.custody.custodians import Custodians
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.protocols import Custodian, HeldKey, PrivateKeyMaterial
-from hsmvault.custody.public import PublicKey, RsaMembers
+from hsmvault.custody.public import jwk_members
 from hsmvault.errors import RequestError
 from hsmvault.lanes import Lane
 from hsmvault.model.algorithms import Family, KeySpec, default_key_operations
@@ -308,7 +308,7 @@ class Keys:
                     custody=held.custody.value,
                     public=held.public,
                     reference=held.reference,
-                    public_members=_public_members(held.public, modulus),
+                    public_members=jwk_members(held.public, modulus),
                     operations=settings.operations or default_key_operations(held.spec),
                     created=now,
                     updated=now,
@@ -355,16 +355,6 @@ def _deleted(at_name: KeyName, row: KeyVersion) -> DeletedKey:
     assert at_name.deleted_at is not None
     assert at_name.purge_at is not None
     return DeletedKey(row, at_name.deleted_at, at_name.purge_at)
-
-
-def _public_members(spki: bytes, modulus: bytes) -> Mapping[str, bytes]:
-    """spki: empty for oct keys, which have none."""
-    if not spki:
-        return {}
-    members = PublicKey.load(spki).members()
-    if isinstance(members, RsaMembers):
-        return {"n": modulus or members.n, "e": members.e}
-    return {"x": members.x, "y": members.y}
 
 
 def _check_takes_version(container: Container, at_name: KeyName | None) -> None:

@@ -20,6 +20,7 @@ from hsmvault.resources.backup_scope import sealer_of
 from hsmvault.resources.key_settings import check_order
 from hsmvault.resources.secret_cache import SecretCache, binding_of
 from hsmvault.store.database import Conflicted, Database, Transaction
+from hsmvault.store.objects import first_name
 from hsmvault.store.secrets import SECRETS
 
 Record = Callable[[SecretVersion], Awaitable[None]]
@@ -102,7 +103,7 @@ class Secrets:
                 tags=settings.tags or NO_TAGS,
             )
             if at_name is None:
-                await SECRETS.insert_name(tx, _new_name(row), row)
+                await SECRETS.insert_name(tx, SecretName(**first_name(row)), row)
             else:
                 await SECRETS.add_version(tx, row, at_name)
             await secret_schedule.begin(tx, container, row, before=before, is_new=before is None)
@@ -264,17 +265,6 @@ async def _predecessor(
     if latest.managed:
         raise refusals.managed(Kind.SECRETS, "set")
     return at_name, latest
-
-
-def _new_name(first: SecretVersion) -> SecretName:
-    return SecretName(
-        container_id=first.container_id,
-        name=first.name,
-        latest_version=first.version,
-        next_sequence=first.sequence + 1,
-        created=first.created,
-        revision=1,
-    )
 
 
 def _changed(row: SecretVersion, settings: SecretSettings, now: int) -> SecretVersion:

@@ -9,7 +9,7 @@ from hsmvault.model.rotation import RotationPolicy
 from hsmvault.store import columns
 from hsmvault.store.database import Transaction
 from hsmvault.store.key_rows import ROWS
-from hsmvault.store.objects import ObjectStore
+from hsmvault.store.objects import ObjectStore, first_name
 from hsmvault.store.schema import key_versions
 from hsmvault.store.statements import Statement, same
 
@@ -47,15 +47,7 @@ async def insert_version(tx: Transaction, version: KeyVersion, *, at_name: KeyNa
     if at_name is not None:
         await KEYS.add_version(tx, version, at_name)
         return
-    new = KeyName(
-        container_id=version.container_id,
-        name=version.name,
-        latest_version=version.version,
-        next_sequence=version.sequence + 1,
-        created=version.created,
-        revision=1,
-    )
-    await KEYS.insert_name(tx, new, version)
+    await KEYS.insert_name(tx, KeyName(**first_name(version)), version)
 
 
 async def set_rotation_policy(tx: Transaction, at_name: KeyName, policy: RotationPolicy | None) -> None:

@@ -9,7 +9,7 @@ key and secret so, before they are issued. It is published, or removed again.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Generic, Protocol, TypeVar
+from typing import Any, Final, Generic, Protocol, TypedDict, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.sql.elements import ColumnElement
@@ -30,6 +30,19 @@ class Version(Protocol):
     def version(self) -> str: ...
     @property
     def sequence(self) -> int: ...
+    @property
+    def created(self) -> int: ...
+
+
+class FirstName(TypedDict):
+    """Arguments of an ObjectName."""
+
+    container_id: str
+    name: str
+    latest_version: str
+    next_sequence: int
+    created: int
+    revision: int
 
 
 N = TypeVar("N", bound=ObjectName)
@@ -365,6 +378,18 @@ class ObjectStore(Generic[N, V]):
     def _check_belongs(self, version: V, name: N) -> None:
         if (version.container_id, version.name.lower()) != (name.container_id, name.folded):
             raise ValueError("the version is of another name")
+
+
+def first_name(version: Version) -> FirstName:
+    """Of a name that has this version alone."""
+    return {
+        "container_id": version.container_id,
+        "name": version.name,
+        "latest_version": version.version,
+        "next_sequence": version.sequence + 1,
+        "created": version.created,
+        "revision": 1,
+    }
 
 
 def encode_name(name: ObjectName) -> dict[str, Value]:

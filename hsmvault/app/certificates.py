@@ -30,9 +30,8 @@ from hsmvault.resources.certificates import Certificates
 from hsmvault.store.database import Database
 from hsmvault.wire.certificate_issuers import CertificateIssuers
 from hsmvault.wire.certificate_lives import CertificateLives
-from hsmvault.wire.certificate_pages import Pages
 from hsmvault.wire.certificate_pending import CertificatePending
-from hsmvault.wire.paging import SkipTokens
+from hsmvault.wire.paging import Pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +53,7 @@ class CertificateBase:
     custodians: Custodians
     sealers: Mapping[str, Sealer]
     geographies: Mapping[str, str]
-    skip_tokens: SkipTokens
+    pages: Pages
     records: Records
     work: Lane[None]
     checks: Lane[None]
@@ -81,11 +80,10 @@ def make_certificates(base: CertificateBase, providers: Iterable[Issuer]) -> Cer
     certificates = Certificates(database, base.custodians, clock, intents)
     imports = Imports(database, material, base.checks, clock, identifiers, intents)
     backups = CertificateBackups(database, base.custodians, base.sealers, base.geographies, clock)
-    pages = Pages(base.skip_tokens)
     handlers = (
-        CertificateLives(certificates, imports, backups, pages, clock),
+        CertificateLives(certificates, imports, backups, base.pages, clock),
         CertificatePending(creation, operations, completion, issuance, clock),
-        CertificateIssuers(IssuerObjects(database, base.sealers, issuers, clock), Contacts(database), pages),
+        CertificateIssuers(IssuerObjects(database, base.sealers, issuers, clock), Contacts(database), base.pages),
     )
     return CertificateParts(certificates, creation, issuance, handlers)
 
@@ -117,7 +115,7 @@ def configured_certificates(
         custodians,
         served.sealers,
         served.geographies,
-        SkipTokens(served.default.sealer),
+        Pages(served.default.sealer),
         records,
         lanes["soft"],
         lanes["admission"],

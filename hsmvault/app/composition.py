@@ -61,7 +61,7 @@ from hsmvault.wire.key_release import KeyReleases
 from hsmvault.wire.key_rotation import KeyRotations
 from hsmvault.wire.key_uses import KeyUses
 from hsmvault.wire.not_built import ManagementPlane
-from hsmvault.wire.paging import SkipTokens
+from hsmvault.wire.paging import Pages
 from hsmvault.wire.pki import PkiEndpoints
 from hsmvault.wire.versions import ApiVersions
 
@@ -208,7 +208,7 @@ async def _services(
         base.intents,
     )
     handlers = Handlers(
-        KeyLives(keys, backups, SkipTokens(served.default.sealer)),
+        KeyLives(keys, backups, Pages(served.default.sealer)),
         KeyUses(operations),
         KeyRotations(KeyRotation(base.database, keys, base.clock)),
         KeyReleases(releases.release, releases.secure_wrap),

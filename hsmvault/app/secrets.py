@@ -11,7 +11,7 @@ from hsmvault.resources.secrets import Secrets
 from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.database import Database
 from hsmvault.telemetry.metrics import Metrics
-from hsmvault.wire.paging import SkipTokens
+from hsmvault.wire.paging import Pages
 from hsmvault.wire.secret_lives import SecretLives
 
 
@@ -38,5 +38,5 @@ def secret_handlers(
     """conversion: for certificates in another format. legacy: see SecretFormats."""
     backups = SecretBackups(database, served.sealers, served.geographies, clock)
     return SecretLives(
-        secrets, backups, SecretFormats(conversion, identifiers, legacy=legacy), SkipTokens(served.default.sealer)
+        secrets, backups, SecretFormats(conversion, identifiers, legacy=legacy), Pages(served.default.sealer)
     )

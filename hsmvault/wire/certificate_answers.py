@@ -60,6 +60,11 @@ def item(request: Request, row: CertificateVersion, *, with_version: bool) -> di
     return answer
 
 
+def deleted_item(request: Request, deleted: DeletedCertificate) -> dict[str, object]:
+    """DeletedCertificateItem of the reference."""
+    return item(request, deleted.row, with_version=False) | deletion(request.origin, Kind.CERTIFICATES, deleted)
+
+
 def policy_members(request: Request, name: str, policy: CertificatePolicy) -> dict[str, object]:
     """CertificatePolicy of the reference."""
     key, x509, served_as = policy.key, policy.x509, request.served_as

@@ -120,10 +120,6 @@ class UpdateOperation(msgspec.Struct, frozen=True):
     cancellation_requested: bool
 
 
-class RestoreCertificate(msgspec.Struct, frozen=True):
-    value: str
-
-
 def enabled_of(body: CreateCertificate | ImportCertificate | UpdateCertificate | MergeCertificate) -> bool | None:
     return None if body.attributes is None else body.attributes.enabled
 

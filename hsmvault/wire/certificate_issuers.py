@@ -9,8 +9,8 @@ from hsmvault.model.certificates import AdministratorDetails, CertificateIssuer,
 from hsmvault.resources.certificate_issuer_objects import Contacts, IssuerObjects, IssuerSettings
 from hsmvault.resources.refusals import invalid_property
 from hsmvault.wire.answers import WireAnswer, ok
-from hsmvault.wire.certificate_pages import Pages
 from hsmvault.wire.codec import decode_body
+from hsmvault.wire.paging import Pages
 from hsmvault.wire.requests import Handler, Request
 
 _LONGEST = 1024  # characters of any member
@@ -96,13 +96,13 @@ class CertificateIssuers:
         return _answer(request, await self._issuers.get(request.container, request.name))
 
     async def _list(self, request: Request) -> WireAnswer:
-        place = await self._pages.place(request, "certificates/issuers")
-        rows = await self._issuers.page(request.container, place.after, place.limit + 1)
-        values: list[dict[str, object]] = [
-            {"id": _id_of(request, row.name), "provider": row.provider} for row in rows[: place.limit]
-        ]
-        last = rows[place.limit - 1].folded if len(rows) > place.limit else None
-        return await self._pages.answer(request, place, "/certificates/issuers", values, last)
+        return await self._pages.answer(
+            request,
+            "/certificates/issuers",
+            lambda after, limit: self._issuers.page(request.container, after, limit),
+            lambda row: {"id": _id_of(request, row.name), "provider": row.provider},
+            lambda row: row.folded,
+        )
 
     async def _delete(self, request: Request) -> WireAnswer:
         return _answer(request, await self._issuers.delete(request.container, request.name))

@@ -1,13 +1,11 @@
 """Importing, reading, changing and removing certificates, on the wire: each handler turns a request into one call of
 the resources and its result into an answer."""
 
-import asyncio
 from collections.abc import Mapping
 
 from hsmvault.clock import Clock
 from hsmvault.model.certificate_policies import CertificatePolicy
 from hsmvault.model.certificate_policy_parts import PolicyParts
-from hsmvault.model.operations import Kind
 from hsmvault.resources import refusals
 from hsmvault.resources.certificate_backups import CertificateBackups
 from hsmvault.resources.certificate_imports import ImportedCertificate, Imports
@@ -18,14 +16,17 @@ from hsmvault.wire.certificate_answers import (
     answer_bundle,
     answer_deleted,
     answer_policy,
+    deleted_item,
     item,
 )
-from hsmvault.wire.certificate_pages import Pages, includes_pending
-from hsmvault.wire.codec import LARGE_BYTES, decode_body, from_base64url, to_base64url
-from hsmvault.wire.object_answers import deletion
+from hsmvault.wire.codec import decode_body, decode_restore, to_base64url
+from hsmvault.wire.paging import Pages, place_of_version, sequence_of
 from hsmvault.wire.requests import Handler, Request
 
 _RESERVED = frozenset({"contacts", "issuers"})  # as names they could not be read or deleted: routes.py
+
+_BOOLEANS = {"": False, "true": True, "false": False}
+_PENDING = "&includePending=true"
 
 
 def check_name(name: str) -> None:
@@ -77,33 +78,36 @@ class CertificateLives:
         return answer_bundle(request, await self._certificates.get(request.container, request.name, request.version))
 
     async def _list(self, request: Request) -> WireAnswer:
-        pending = includes_pending(request)
-        place = await self._pages.place(request, "certificates")
-        rows = await self._certificates.page(request.container, place.after, place.limit + 1, include_pending=pending)
-        values = [item(request, row, with_version=False) for row in rows[: place.limit]]
-        last = rows[place.limit - 1].name.lower() if len(rows) > place.limit else None
-        return await self._pages.answer(request, place, "/certificates", values, last)
+        pending = _includes_pending(request)
+        return await self._pages.answer(
+            request,
+            "/certificates",
+            lambda after, limit: self._certificates.page(request.container, after, limit, include_pending=pending),
+            lambda row: item(request, row, with_version=False),
+            lambda row: row.name.lower(),
+            kept=_PENDING if pending else "",
+        )
 
     async def _list_versions(self, request: Request) -> WireAnswer:
-        place = await self._pages.place(request, f"certificates/{request.name.lower()}/versions")
-        after = None if place.after is None else int(place.after)
-        rows = await self._certificates.version_page(request.container, request.name, after, place.limit + 1)
-        values = [item(request, row, with_version=True) for row in rows[: place.limit]]
-        last = str(rows[place.limit - 1].sequence) if len(rows) > place.limit else None
-        return await self._pages.answer(request, place, f"/certificates/{request.name}/versions", values, last)
+        container, name = request.container, request.name
+        return await self._pages.answer(
+            request,
+            f"/certificates/{name}/versions",
+            lambda after, limit: self._certificates.version_page(container, name, sequence_of(after), limit),
+            lambda row: item(request, row, with_version=True),
+            place_of_version,
+        )
 
     async def _list_deleted(self, request: Request) -> WireAnswer:
-        pending = includes_pending(request)
-        place = await self._pages.place(request, "deletedcertificates")
-        rows = await self._certificates.deleted_page(
-            request.container, place.after, place.limit + 1, include_pending=pending
+        pending, container = _includes_pending(request), request.container
+        return await self._pages.answer(
+            request,
+            "/deletedcertificates",
+            lambda after, limit: self._certificates.deleted_page(container, after, limit, include_pending=pending),
+            lambda deleted: deleted_item(request, deleted),
+            lambda deleted: deleted.row.name.lower(),
+            kept=_PENDING if pending else "",
         )
-        values = [
-            item(request, deleted.row, with_version=False) | deletion(request.origin, Kind.CERTIFICATES, deleted)
-            for deleted in rows[: place.limit]
-        ]
-        last = rows[place.limit - 1].row.name.lower() if len(rows) > place.limit else None
-        return await self._pages.answer(request, place, "/deletedcertificates", values, last)
 
     async def _update(self, request: Request) -> WireAnswer:
         body = decode_body(request.body, bodies.UpdateCertificate)
@@ -143,8 +147,7 @@ class CertificateLives:
         return ok({"value": to_base64url(blob)}, f"{request.origin}/certificates/{request.name}")
 
     async def _restore(self, request: Request) -> WireAnswer:
-        content = request.body
-        blob = await asyncio.to_thread(_blob_of, content) if len(content) > LARGE_BYTES else _blob_of(content)
+        blob = await decode_restore(request.body)
         certificate = await self._backups.restore(request.container, blob, request.origin)
         return answer_bundle(request, certificate)
 
@@ -157,5 +160,9 @@ class CertificateLives:
         return change
 
 
-def _blob_of(content: bytes) -> bytes:
-    return from_base64url(decode_body(content, bodies.RestoreCertificate).value, "value")
+def _includes_pending(request: Request) -> bool:
+    """includePending of the query. Raises BadRequest."""
+    wanted = _BOOLEANS.get(request.query.get("includepending", "").lower())
+    if wanted is None:
+        raise refusals.invalid_property("includePending")
+    return wanted

@@ -1,5 +1,6 @@
 """Bytes to types at the edge: bodies, base64url, query strings. What cannot be read is the caller's BadRequest."""
 
+import asyncio
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -40,6 +41,21 @@ def decode_body(content: bytes, kind: type[Body], *, most_marks: int = _MOST_MAR
         return msgspec.convert(members, kind)
     except msgspec.ValidationError:
         raise invalid_property("") from None
+
+
+class Restore(msgspec.Struct, frozen=True):
+    """The body of every restore. value: the backup in base64url."""
+
+    value: str
+
+
+async def decode_restore(content: bytes) -> bytes:
+    """The backup in the body of a restore; a long one is read in another thread. Raises BadRequest."""
+    return await asyncio.to_thread(_blob_of, content) if len(content) > LARGE_BYTES else _blob_of(content)
+
+
+def _blob_of(content: bytes) -> bytes:
+    return from_base64url(decode_body(content, Restore).value, "value")
 
 
 def encode_body(value: object) -> bytes:

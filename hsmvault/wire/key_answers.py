@@ -33,6 +33,11 @@ def item(request: Request, row: KeyVersion, *, with_version: bool) -> dict[str, 
     return answer
 
 
+def deleted_item(request: Request, deleted: DeletedKey) -> dict[str, object]:
+    """DeletedKeyItem of the reference."""
+    return item(request, deleted.row, with_version=False) | deletion(request.origin, Kind.KEYS, deleted)
+
+
 def kid_of(origin: str, row: KeyVersion) -> str:
     return f"{origin}/keys/{row.name}/{row.version}"
 

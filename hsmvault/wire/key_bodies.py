@@ -93,10 +93,6 @@ class UpdateKey(msgspec.Struct, frozen=True):
     release_policy: Policy | None = None
 
 
-class RestoreKey(msgspec.Struct, frozen=True):
-    value: str
-
-
 AnyOf = CreateKey | ImportKey | UpdateKey
 
 

@@ -1,27 +1,24 @@
 """Making, reading, changing and removing keys, on the wire: each handler turns a request into one call of the resources
 and its result into an answer."""
 
-import asyncio
 from collections.abc import Mapping
 
-from hsmvault.model.operations import Kind
 from hsmvault.resources.key_backups import KeyBackups
 from hsmvault.resources.keys import Keys
 from hsmvault.wire import key_bodies as bodies
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.byok import wrapped_key_of
-from hsmvault.wire.codec import LARGE_BYTES, decode_body, from_base64url, to_base64url
-from hsmvault.wire.key_answers import answer_bundle, answer_deleted, item
-from hsmvault.wire.object_answers import deletion
-from hsmvault.wire.paging import SkipTokens, page_size
+from hsmvault.wire.codec import decode_body, decode_restore, to_base64url
+from hsmvault.wire.key_answers import answer_bundle, answer_deleted, deleted_item, item
+from hsmvault.wire.paging import Pages, place_of_version, sequence_of
 from hsmvault.wire.requests import Handler, Request
 
 
 class KeyLives:
-    def __init__(self, keys: Keys, backups: KeyBackups, skip_tokens: SkipTokens) -> None:
+    def __init__(self, keys: Keys, backups: KeyBackups, pages: Pages) -> None:
         self._keys = keys
         self._backups = backups
-        self._skip_tokens = skip_tokens
+        self._pages = pages
         self.table: Mapping[str, Handler] = {
             "create_key": self._create,
             "import_key": self._import,
@@ -59,34 +56,31 @@ class KeyLives:
         return answer_bundle(request, await self._keys.get(request.container, request.name, request.version))
 
     async def _list(self, request: Request) -> WireAnswer:
-        limit = page_size(request.query)
-        after = await self._skip_tokens.read(request.query, request.container.id, "keys")
-        rows = await self._keys.page(request.container, after, limit + 1)
-        values = [item(request, row, with_version=False) for row in rows[:limit]]
-        place = rows[limit - 1].name.lower() if len(rows) > limit else None
-        return await self._skip_tokens.answer(request, "keys", "/keys", values, place)
+        return await self._pages.answer(
+            request,
+            "/keys",
+            lambda after, limit: self._keys.page(request.container, after, limit),
+            lambda row: item(request, row, with_version=False),
+            lambda row: row.name.lower(),
+        )
 
     async def _list_versions(self, request: Request) -> WireAnswer:
-        limit = page_size(request.query)
-        collection = f"keys/{request.name.lower()}/versions"
-        after = await self._skip_tokens.read(request.query, request.container.id, collection)
-        rows = await self._keys.version_page(
-            request.container, request.name, None if after is None else int(after), limit + 1
+        return await self._pages.answer(
+            request,
+            f"/keys/{request.name}/versions",
+            lambda after, limit: self._keys.version_page(request.container, request.name, sequence_of(after), limit),
+            lambda row: item(request, row, with_version=True),
+            place_of_version,
         )
-        values = [item(request, row, with_version=True) for row in rows[:limit]]
-        place = str(rows[limit - 1].sequence) if len(rows) > limit else None
-        return await self._skip_tokens.answer(request, collection, f"/keys/{request.name}/versions", values, place)
 
     async def _list_deleted(self, request: Request) -> WireAnswer:
-        limit = page_size(request.query)
-        after = await self._skip_tokens.read(request.query, request.container.id, "deletedkeys")
-        rows = await self._keys.deleted_page(request.container, after, limit + 1)
-        values = [
-            item(request, deleted.row, with_version=False) | deletion(request.origin, Kind.KEYS, deleted)
-            for deleted in rows[:limit]
-        ]
-        place = rows[limit - 1].row.name.lower() if len(rows) > limit else None
-        return await self._skip_tokens.answer(request, "deletedkeys", "/deletedkeys", values, place)
+        return await self._pages.answer(
+            request,
+            "/deletedkeys",
+            lambda after, limit: self._keys.deleted_page(request.container, after, limit),
+            lambda deleted: deleted_item(request, deleted),
+            lambda deleted: deleted.row.name.lower(),
+        )
 
     async def _update(self, request: Request) -> WireAnswer:
         settings = bodies.changes_of(decode_body(request.body, bodies.UpdateKey))
@@ -111,10 +105,5 @@ class KeyLives:
         return ok({"value": to_base64url(blob)}, f"{request.origin}/keys/{request.name}")
 
     async def _restore(self, request: Request) -> WireAnswer:
-        content = request.body
-        blob = await asyncio.to_thread(_blob_of, content) if len(content) > LARGE_BYTES else _blob_of(content)
+        blob = await decode_restore(request.body)
         return answer_bundle(request, await self._backups.restore(request.container, blob, request.origin))
-
-
-def _blob_of(content: bytes) -> bytes:
-    return from_base64url(decode_body(content, bodies.RestoreKey).value, "value")

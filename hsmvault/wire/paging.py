@@ -5,7 +5,8 @@ container, or a changed one, is refused.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 
 from hsmvault.custody.protocols import Binding
 from hsmvault.custody.sealing import Sealer
@@ -15,8 +16,14 @@ from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import from_base64url, to_base64url
 from hsmvault.wire.requests import Request
 
+Row = TypeVar("Row")
 MOST_RESULTS = 25
 _SIZE = re.compile(r"[1-9][0-9]?", re.ASCII)  # no leading zeros: they would let a number be as long as a URL
+
+
+class Numbered(Protocol):
+    @property
+    def sequence(self) -> int: ...
 
 
 def page_size(query: Mapping[str, str]) -> int:
@@ -29,11 +36,39 @@ def page_size(query: Mapping[str, str]) -> int:
     return int(text)
 
 
-class SkipTokens:
+class Pages:
+    """sealer: of the skip tokens."""
+
     def __init__(self, sealer: Sealer) -> None:
         self._sealer = sealer
 
-    async def read(self, query: Mapping[str, str], container_id: str, collection: str) -> str | None:
+    async def answer(
+        self,
+        request: Request,
+        path: str,
+        read: Callable[[str | None, int], Awaitable[Sequence[Row]]],
+        shown: Callable[[Row], dict[str, object]],
+        place_of: Callable[[Row], str],
+        *,
+        kept: str = "",
+    ) -> WireAnswer:
+        """One page of the list at a path, which the link to the next one begins with. read: rows behind a place, None
+        for the first ones, and at most how many. place_of: of a row, for the next page. kept: what the link has behind
+        its other parameters. Raises BadRequest.
+        """
+        collection = path[1:].lower()
+        size = page_size(request.query)
+        after = await self._read(request.query, request.container.id, collection)
+        rows = await read(after, size + 1)
+        link = None
+        if len(rows) > size:
+            place = place_of(rows[size - 1]).encode()
+            token = to_base64url(await self._sealer.seal(place, _binding(request.container.id, collection)))
+            query = f"api-version={request.api_version}&$skiptoken={token}&maxresults={size}{kept}"
+            link = f"{request.origin}{path}?{query}"
+        return ok({"value": [shown(row) for row in rows[:size]], "nextLink": link}, request.origin + path)
+
+    async def _read(self, query: Mapping[str, str], container_id: str, collection: str) -> str | None:
         """The place after which the page begins, or None for the first page. Raises BadRequest."""
         text = query.get("$skiptoken")
         if text is None:
@@ -44,19 +79,15 @@ class SkipTokens:
         except (BadRequest, Damaged):
             raise BadRequest("The skip token is not valid.") from None
 
-    async def answer(
-        self, request: Request, collection: str, path: str, values: list[dict[str, object]], place: str | None
-    ) -> WireAnswer:
-        """One page. path: of the list, for its next link. place: of the last value when more follow."""
-        link = None
-        if place is not None:
-            token = await self.write(place, request.container.id, collection)
-            size = page_size(request.query)
-            link = f"{request.origin}{path}?api-version={request.api_version}&$skiptoken={token}&maxresults={size}"
-        return ok({"value": values, "nextLink": link}, request.origin + path)
 
-    async def write(self, place: str, container_id: str, collection: str) -> str:
-        return to_base64url(await self._sealer.seal(place.encode(), _binding(container_id, collection)))
+def place_of_version(row: Numbered) -> str:
+    """In the list of an object's versions."""
+    return str(row.sequence)
+
+
+def sequence_of(place: str | None) -> int | None:
+    """The reverse."""
+    return None if place is None else int(place)
 
 
 def _binding(container_id: str, collection: str) -> Binding:

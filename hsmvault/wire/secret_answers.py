@@ -28,6 +28,11 @@ def item(request: Request, row: SecretVersion, *, with_version: bool) -> dict[st
     return answer
 
 
+def deleted_item(request: Request, deleted: DeletedSecret) -> dict[str, object]:
+    """DeletedSecretItem of the reference."""
+    return item(request, deleted.row, with_version=False) | deletion(request.origin, Kind.SECRETS, deleted)
+
+
 def id_of(origin: str, row: SecretVersion) -> str:
     return f"{origin}/secrets/{row.name}/{row.version}"
 

@@ -7,7 +7,7 @@ import msgspec
 from hsmvault.errors import BadRequest
 from hsmvault.resources.refusals import invalid_property
 from hsmvault.resources.secrets import SecretSettings
-from hsmvault.wire.codec import LARGE_BYTES, checked_tags, checked_time, decode_body, from_base64url
+from hsmvault.wire.codec import LARGE_BYTES, checked_tags, checked_time, decode_body
 
 _LONGEST_CONTENT_TYPE = 255
 _LONGEST_TAG = 512
@@ -44,20 +44,11 @@ class UpdateSecret(msgspec.Struct, frozen=True):
     tags: dict[str, str] | None = None
 
 
-class RestoreSecret(msgspec.Struct, frozen=True):
-    value: str
-
-
 def decode_set(content: bytes) -> SetSecret:
     """A value may have the character NUL, which nothing else may. Raises BadRequest."""
     if len(content) > _LONGEST_SET_BYTES:
         raise BadRequest("The request body is too large for a secret.")
     return decode_body(content, SetSecret, most_marks=_MOST_MARKS, nul=True)
-
-
-def blob_of(content: bytes) -> bytes:
-    """The backup in the body of a restore. Raises BadRequest."""
-    return from_base64url(decode_body(content, RestoreSecret).value, "value")
 
 
 def settings_of(body: SetSecret | UpdateSecret) -> SecretSettings:

@@ -4,17 +4,15 @@ answer."""
 import asyncio
 from collections.abc import Mapping
 
-from hsmvault.model.operations import Kind
 from hsmvault.resources.secret_backups import SecretBackups
 from hsmvault.resources.secret_formats import SecretFormats
 from hsmvault.resources.secrets import Secrets
 from hsmvault.wire import secret_bodies as bodies
 from hsmvault.wire.answers import WireAnswer, ok
-from hsmvault.wire.codec import LARGE_BYTES, decode_body, to_base64url
-from hsmvault.wire.object_answers import deletion
-from hsmvault.wire.paging import SkipTokens, page_size
+from hsmvault.wire.codec import LARGE_BYTES, decode_body, decode_restore, to_base64url
+from hsmvault.wire.paging import Pages, place_of_version, sequence_of
 from hsmvault.wire.requests import Handler, Request
-from hsmvault.wire.secret_answers import answer_bundle, answer_deleted, answer_open, item
+from hsmvault.wire.secret_answers import answer_bundle, answer_deleted, answer_open, deleted_item, item
 from hsmvault.wire.versions import is_since
 
 _OUT_CONTENT_TYPE = "outcontenttype"  # names of query parameters are read in lower case
@@ -22,13 +20,11 @@ _OUT_CONTENT_TYPE_SINCE = "2025-07-01"
 
 
 class SecretLives:
-    def __init__(
-        self, secrets: Secrets, backups: SecretBackups, formats: SecretFormats, skip_tokens: SkipTokens
-    ) -> None:
+    def __init__(self, secrets: Secrets, backups: SecretBackups, formats: SecretFormats, pages: Pages) -> None:
         self._secrets = secrets
         self._backups = backups
         self._formats = formats
-        self._skip_tokens = skip_tokens
+        self._pages = pages
         self.table: Mapping[str, Handler] = {
             "set_secret": self._set,
             "get_secret": self._get,
@@ -59,35 +55,31 @@ class SecretLives:
         return answer_open(request, secret)
 
     async def _list(self, request: Request) -> WireAnswer:
-        limit = page_size(request.query)
-        after = await self._skip_tokens.read(request.query, request.container.id, "secrets")
-        rows = await self._secrets.page(request.container, after, limit + 1)
-        values = [item(request, row, with_version=False) for row in rows[:limit]]
-        place = rows[limit - 1].name.lower() if len(rows) > limit else None
-        return await self._skip_tokens.answer(request, "secrets", "/secrets", values, place)
+        return await self._pages.answer(
+            request,
+            "/secrets",
+            lambda after, limit: self._secrets.page(request.container, after, limit),
+            lambda row: item(request, row, with_version=False),
+            lambda row: row.name.lower(),
+        )
 
     async def _list_versions(self, request: Request) -> WireAnswer:
-        limit = page_size(request.query)
-        collection = f"secrets/{request.name.lower()}/versions"
-        after = await self._skip_tokens.read(request.query, request.container.id, collection)
-        rows = await self._secrets.version_page(
-            request.container, request.name, None if after is None else int(after), limit + 1
+        return await self._pages.answer(
+            request,
+            f"/secrets/{request.name}/versions",
+            lambda after, limit: self._secrets.version_page(request.container, request.name, sequence_of(after), limit),
+            lambda row: item(request, row, with_version=True),
+            place_of_version,
         )
-        values = [item(request, row, with_version=True) for row in rows[:limit]]
-        place = str(rows[limit - 1].sequence) if len(rows) > limit else None
-        path = f"/secrets/{request.name}/versions"
-        return await self._skip_tokens.answer(request, collection, path, values, place)
 
     async def _list_deleted(self, request: Request) -> WireAnswer:
-        limit = page_size(request.query)
-        after = await self._skip_tokens.read(request.query, request.container.id, "deletedsecrets")
-        rows = await self._secrets.deleted_page(request.container, after, limit + 1)
-        values = [
-            item(request, deleted.row, with_version=False) | deletion(request.origin, Kind.SECRETS, deleted)
-            for deleted in rows[:limit]
-        ]
-        place = rows[limit - 1].row.name.lower() if len(rows) > limit else None
-        return await self._skip_tokens.answer(request, "deletedsecrets", "/deletedsecrets", values, place)
+        return await self._pages.answer(
+            request,
+            "/deletedsecrets",
+            lambda after, limit: self._secrets.deleted_page(request.container, after, limit),
+            lambda deleted: deleted_item(request, deleted),
+            lambda deleted: deleted.row.name.lower(),
+        )
 
     async def _update(self, request: Request) -> WireAnswer:
         settings = bodies.settings_of(decode_body(request.body, bodies.UpdateSecret))
@@ -112,7 +104,5 @@ class SecretLives:
         return ok({"value": to_base64url(blob)}, f"{request.origin}/secrets/{request.name}")
 
     async def _restore(self, request: Request) -> WireAnswer:
-        content = request.body
-        is_large = len(content) > LARGE_BYTES
-        blob = await asyncio.to_thread(bodies.blob_of, content) if is_large else bodies.blob_of(content)
+        blob = await decode_restore(request.body)
         return answer_bundle(request, await self._backups.restore(request.container, blob, request.origin))

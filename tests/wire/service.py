@@ -64,7 +64,7 @@ from hsmvault.wire.key_release import KeyReleases
 from hsmvault.wire.key_rotation import KeyRotations
 from hsmvault.wire.key_uses import KeyUses
 from hsmvault.wire.not_built import ManagementPlane
-from hsmvault.wire.paging import SkipTokens
+from hsmvault.wire.paging import Pages
 from hsmvault.wire.secret_lives import SecretLives
 from hsmvault.wire.server import Limits, Listener
 from hsmvault.wire.versions import ApiVersions
@@ -299,7 +299,7 @@ async def serving(
             custodians,
             sealers,
             {},
-            SkipTokens(sealer),
+            Pages(sealer),
             records,
             lanes[0],
             lanes[2],
@@ -310,7 +310,7 @@ async def serving(
         issuers,
     )
     handlers = Handlers(
-        KeyLives(keys, backups, SkipTokens(sealer)),
+        KeyLives(keys, backups, Pages(sealer)),
         KeyUses(KeyOperations(cache, service.clock, lanes[3], identifiers)),
         KeyRotations(KeyRotation(database, keys, service.clock)),
         KeyReleases(
@@ -322,7 +322,7 @@ async def serving(
             Secrets(database, secret_cache, sealers, service.clock, identifiers),
             SecretBackups(database, sealers, {}, service.clock),
             SecretFormats(lanes[2], identifiers),
-            SkipTokens(sealer),
+            Pages(sealer),
         ),
         *service.certificates.handlers,
     )

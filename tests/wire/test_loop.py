@@ -10,8 +10,7 @@ from hsmvault.errors import BadRequest
 from hsmvault.model.algorithms import SignatureAlgorithm
 from hsmvault.model.strict_json import parse_object
 from hsmvault.resources.refusals import check_key_class
-from hsmvault.wire.codec import decode_body
-from hsmvault.wire.key_bodies import RestoreKey
+from hsmvault.wire.codec import Restore, decode_body
 from tests.pipeline.world import b64
 from tests.wire.service import Service, vault
 
@@ -34,12 +33,12 @@ def test_a_large_body_of_many_parts_is_refused_before_it_is_read(
 ) -> None:
     monkeypatch.setattr("hsmvault.wire.codec.parse_object", lambda *_, **__: pytest.fail("it was read"))
     with pytest.raises(BadRequest, match="too many members"):
-        decode_body(content, RestoreKey)
+        decode_body(content, Restore)
 
 
 def test_a_large_body_of_one_long_text_is_read() -> None:
     text = "A" * 8_000_000
-    assert decode_body(b'{"value":"%s"}' % text.encode(), RestoreKey).value == text
+    assert decode_body(b'{"value":"%s"}' % text.encode(), Restore).value == text
 
 
 async def test_a_large_backup_is_read_outside_of_the_event_loop(

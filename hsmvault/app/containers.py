@@ -1,7 +1,7 @@
 """Containers that the configuration declares, until the management plane makes them; and their firewall rules.
 
-A vault or pool is created at start when it is not there; an existing one keeps its settings, except for its network
-rules and whether a vault takes soft keys, which follow the configuration at every start.
+A vault or pool is created at start when it is not there; an existing one keeps its settings, except for network rules
+that the configuration gives it and whether a vault takes soft keys, which follow the configuration at every start.
 """
 
 from dataclasses import replace
@@ -39,7 +39,10 @@ async def declare_containers(
                 await _create_pool(tx, pool, own.id, clock, identifiers)
         rules = {(rule.kind, rule.name): rule for rule in settings.network.containers}
         for container in await containers.list_all(tx):
-            network = _network(rules.pop((container.kind.value, container.name), None))
+            declared_rules = rules.pop((container.kind.value, container.name), None)
+            # Rules that a client has set stay until the configuration names the container.
+            is_ours = declared_rules is not None or not container.network.set
+            network = _network(declared_rules) if is_ours else container.network
             # A pool has no software keys, whatever is set here: Container sees to it.
             wanted = replace(container, network=network, software_keys=settings.custody.soft)
             if wanted != container:

@@ -1,10 +1,11 @@
 """A container holds objects: a vault, or a managed HSM pool. Code asks a container for its rules, not its type."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 from hsmvault.model.lifecycle import Retention
-from hsmvault.model.network import NetworkRules
+from hsmvault.model.network import NetworkRules, PrivateEndpointConnection
 from hsmvault.model.rotation import POOL_RULES, VAULT_RULES, PolicyRules
 
 
@@ -34,11 +35,45 @@ class AccessPolicy:
     keys: frozenset[str] = frozenset()
     secrets: frozenset[str] = frozenset()
     certificates: frozenset[str] = frozenset()
+    storage: frozenset[str] = frozenset()  # stored and read back; nothing is behind them
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """What the management plane keeps of a container and the data plane never asks for.
+
+    shown_name: as it was written at creation. enabled_for_*: None when never set; so does soft_delete.
+    sku: of a pool, family and name. initial_admins: object ids, of a pool. identity: of a pool, the
+    ManagedServiceIdentity as JSON text, or "". created_by, modified_by: user name or application id, "" when nobody
+    knows; the types are User, Application or ManagedIdentity. modified: seconds since 1970 UTC.
+    """
+
+    shown_name: str = ""
+    enabled_for_deployment: bool | None = None
+    enabled_for_disk_encryption: bool | None = None
+    enabled_for_template_deployment: bool | None = None
+    soft_delete: bool | None = None
+    sku_family: str = "A"
+    sku_name: str = ""
+    initial_admins: tuple[str, ...] = ()
+    identity: str = ""
+    created_by: str = ""
+    created_by_type: str = ""
+    modified_by: str = ""
+    modified_by_type: str = ""
+    modified: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
     """id: GUID, never reused. name: in lower case, unique per kind. world_id: the security world of its hard keys.
+
+    connections: private
+    endpoints. activated: a pool whose security domain was taken; others serve no keys. arm_keys: the setting
+    AllowKeyManagementOperationsThroughARM of a pool.
+
+    deleted_at, purge_at: seconds since 1970 UTC, None while it is in use. A deleted container is no host of the data
+    plane and keeps its name; purging: its objects are being removed, and nobody recovers it any more.
 
     premium: HSM-backed keys may be made. software_keys: keys outside the HSM may be made. A pool is premium, has no
     software keys and decides by local RBAC, whatever it is made with.
@@ -63,6 +98,14 @@ class Container:
     access_policies: tuple[AccessPolicy, ...] = ()
     created: int = 0
     revision: int = 1
+    tags: Mapping[str, str] = field(default_factory=dict, hash=False)
+    properties: Properties = Properties()
+    connections: tuple[PrivateEndpointConnection, ...] = ()
+    activated: bool = True
+    arm_keys: bool = False
+    deleted_at: int | None = None
+    purge_at: int | None = None
+    purging: bool = False
 
     def __post_init__(self) -> None:
         if self.kind is ContainerKind.POOL:
@@ -79,7 +122,7 @@ class Container:
         kind = "vaults" if self.kind is ContainerKind.VAULT else "managedHSMs"
         return (
             f"/subscriptions/{self.subscription_id}/resourceGroups/{self.resource_group}"
-            f"/providers/Microsoft.KeyVault/{kind}/{self.name}"
+            f"/providers/Microsoft.KeyVault/{kind}/{self.properties.shown_name or self.name}"
         )
 
     @property

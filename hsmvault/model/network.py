@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
@@ -41,12 +42,30 @@ def parse_network(text: str) -> Network:
 
 
 @dataclass(frozen=True, slots=True)
+class SubnetRule:
+    """id: ARM id of a subnet, as it was written; the configuration says which network of this site it is."""
+
+    id: str
+    ignore_missing_endpoint: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkRules:
-    """Who may reach a container. An IPv4 peer needs an IPv4 rule, an IPv6 peer an IPv6 rule."""
+    """Who may reach a container. An IPv4 peer needs an IPv4 rule, an IPv6 peer an IPv6 rule.
+
+    bypass: trusted services come in whatever the other rules say. perimeter: publicNetworkAccess SecuredByPerimeter,
+    which is public_access False with another name. service_tags: of pools, stored and read back. set: whether a client
+    has sent networkAcls, which are then read back.
+    """
 
     allow_by_default: bool = True
     ranges: tuple[Network, ...] = ()
     public_access: bool = True
+    bypass: bool = True
+    subnets: tuple[SubnetRule, ...] = ()
+    service_tags: tuple[str, ...] = ()
+    perimeter: bool = False
+    set: bool = False
 
     @staticmethod
     def of(*, allow_by_default: bool, ranges: Iterable[str], public_access: bool = True) -> "NetworkRules":
@@ -58,6 +77,27 @@ class NetworkRules:
         if self.allow_by_default:
             return True
         return any(address.version == network.version and address in network for network in self.ranges)
+
+
+class ConnectionStatus(Enum):
+    PENDING = "Pending"
+    APPROVED = "Approved"
+    REJECTED = "Rejected"
+    DISCONNECTED = "Disconnected"
+
+
+@dataclass(frozen=True, slots=True)
+class PrivateEndpointConnection:
+    """name: unique in its container without regard to case. endpoint_id: ARM id of the private endpoint, which the
+    configuration makes a network of this site; "" when there is none. changed: seconds since 1970 UTC, for the etag.
+    """
+
+    name: str
+    endpoint_id: str
+    status: ConnectionStatus
+    description: str = ""
+    actions_required: str = "None"
+    changed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,8 @@ class ContainerCache:
 
         async def load(key: tuple[ContainerKind, str]) -> Container | None:
             async with database.read() as tx:
-                return await containers.find(tx, *key)
+                found = await containers.find(tx, *key)
+            return None if found is None or found.deleted_at is not None else found  # deleted: no host of ours
 
         self._found: Followed[tuple[ContainerKind, str], Container | None] = Followed(load)
 

@@ -7,9 +7,9 @@ import msgspec
 import sqlalchemy as sa
 
 from hsmvault.errors import Damaged
-from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container, ContainerKind
+from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container, ContainerKind, Properties
 from hsmvault.model.lifecycle import Retention
-from hsmvault.model.network import NetworkRules
+from hsmvault.model.network import NetworkRules, PrivateEndpointConnection, SubnetRule
 from hsmvault.store.database import Transaction
 from hsmvault.store.schema import containers as table
 from hsmvault.store.statements import Row, Statement, Value, checked, same
@@ -32,6 +32,15 @@ _NAMES = (
     "access_policies",
     "created",
     "revision",
+    "folded_group",
+    "tags",
+    "properties",
+    "connections",
+    "activated",
+    "arm_keys",
+    "deleted_at",
+    "purge_at",
+    "purging",
 )
 _COLUMNS = [table.c[name] for name in _NAMES]
 _FIXED = frozenset({"id", "kind", "name", "created"})
@@ -42,6 +51,43 @@ _BY_ID = Statement(sa.select(*_COLUMNS).where(same(table.c.id)))
 _KINDS_AND_NAMES = Statement(sa.select(table.c.kind, table.c.name))
 _ALL = Statement(sa.select(*_COLUMNS).order_by(table.c.kind, table.c.name))
 _INSERT = Statement(sa.insert(table), _NAMES)
+_DELETE = Statement(sa.delete(table).where(same(table.c.id)))
+_OF_SUBSCRIPTION = Statement(
+    sa.select(*_COLUMNS)
+    .where(
+        same(table.c.subscription_id, table.c.kind),
+        table.c.deleted_at.is_(None),
+        table.c.name > sa.bindparam("after"),
+    )
+    .order_by(table.c.name)
+    .limit(sa.bindparam("most"))
+)
+_OF_GROUP = Statement(
+    sa.select(*_COLUMNS)
+    .where(
+        same(table.c.subscription_id, table.c.kind, table.c.folded_group),
+        table.c.deleted_at.is_(None),
+        table.c.name > sa.bindparam("after"),
+    )
+    .order_by(table.c.name)
+    .limit(sa.bindparam("most"))
+)
+_DELETED = Statement(
+    sa.select(*_COLUMNS)
+    .where(
+        same(table.c.subscription_id, table.c.kind),
+        table.c.deleted_at.is_not(None),
+        table.c.name > sa.bindparam("after"),
+    )
+    .order_by(table.c.name)
+    .limit(sa.bindparam("most"))
+)
+_DUE = Statement(
+    sa.select(*_COLUMNS)
+    .where(sa.or_(table.c.purging, sa.and_(table.c.purge_at.is_not(None), table.c.purge_at <= sa.bindparam("now"))))
+    .order_by(table.c.purge_at, table.c.id)
+    .limit(sa.bindparam("most"))
+)
 _UPDATE = Statement(
     sa.update(table).where(same(table.c.id), table.c.revision == sa.bindparam("read_revision")),
     _CHANGEABLE,
@@ -69,6 +115,50 @@ async def list_all(tx: Transaction) -> list[Container]:
     return [_decode(row) for row in await tx.rows(_ALL)]
 
 
+async def of_subscription(
+    tx: Transaction, subscription_id: str, kind: ContainerKind, *, after: str, most: int
+) -> list[Container]:
+    """Those in use, by name, behind the name `after`."""
+    rows = await tx.rows(_OF_SUBSCRIPTION, subscription_id=subscription_id, kind=kind.value, after=after, most=most)
+    return [_decode(row) for row in rows]
+
+
+async def of_group(
+    tx: Transaction, subscription_id: str, group: str, kind: ContainerKind, *, after: str, most: int
+) -> list[Container]:
+    """Those in use of a resource group (in any case), by name, behind the name `after`."""
+    rows = await tx.rows(
+        _OF_GROUP,
+        subscription_id=subscription_id,
+        folded_group=group.lower(),
+        kind=kind.value,
+        after=after,
+        most=most,
+    )
+    return [_decode(row) for row in rows]
+
+
+async def deleted(
+    tx: Transaction, subscription_id: str, kind: ContainerKind, *, after: str, most: int
+) -> list[Container]:
+    """Those that are deleted, by name, behind the name `after`."""
+    rows = await tx.rows(_DELETED, subscription_id=subscription_id, kind=kind.value, after=after, most=most)
+    return [_decode(row) for row in rows]
+
+
+async def to_purge(tx: Transaction, now: int, most: int) -> list[Container]:
+    """Those whose purge was asked for, or whose retention ended. now: seconds since 1970 UTC."""
+    return [_decode(row) for row in await tx.rows(_DUE, now=now, most=most)]
+
+
+async def delete(tx: Transaction, container: Container) -> bool:
+    """The row itself, when nothing of the container is left. Whether it was there."""
+    if await tx.run(_DELETE, id=container.id) == 0:
+        return False
+    tx.changed("container", container.id, container.name)
+    return True
+
+
 async def insert(tx: Transaction, container: Container) -> None:
     """Raises Conflicted when the id, or the name among its kind, is taken."""
     await tx.run(_INSERT, **_encode(container))
@@ -86,12 +176,17 @@ async def update(tx: Transaction, container: Container) -> None:
     tx.changed("container", container.id, container.name)
 
 
-class _Network(msgspec.Struct, frozen=True):
+class _Network(msgspec.Struct, frozen=True, omit_defaults=True):
     """NetworkRules in its column; ranges in CIDR notation."""
 
     allow_by_default: bool
     ranges: tuple[str, ...]
     public_access: bool
+    bypass: bool = True
+    subnets: tuple[SubnetRule, ...] = ()
+    service_tags: tuple[str, ...] = ()
+    perimeter: bool = False
+    set: bool = False
 
 
 class _Policy(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -103,12 +198,16 @@ class _Policy(msgspec.Struct, frozen=True, omit_defaults=True):
     keys: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     certificates: tuple[str, ...] = ()
+    storage: tuple[str, ...] = ()
 
 
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _encoder = msgspec.json.Encoder()
 _network_decoder = msgspec.json.Decoder(_Network)
 _policies_decoder = msgspec.json.Decoder(tuple[_Policy, ...])
+_tags_decoder = msgspec.json.Decoder(dict[str, str])
+_properties_decoder = msgspec.json.Decoder(Properties)
+_connections_decoder = msgspec.json.Decoder(tuple[PrivateEndpointConnection, ...])
 
 
 def _encode(container: Container) -> dict[str, Value]:
@@ -130,12 +229,41 @@ def _encode(container: Container) -> dict[str, Value]:
         "access_policies": _encode_policies(container.access_policies),
         "created": container.created,
         "revision": container.revision,
+        "folded_group": container.resource_group.lower(),
+        "tags": _json(dict(container.tags)),
+        "properties": _json(container.properties),
+        "connections": _json(container.connections),
+        "activated": container.activated,
+        "arm_keys": container.arm_keys,
+        "deleted_at": container.deleted_at,
+        "purge_at": container.purge_at,
+        "purging": container.purging,
     }
+
+
+def _json(value: object) -> str:
+    """Raises BadRequest for what the database would not keep: the escaped form of NUL is refused as well."""
+    text = _encoder.encode(value).decode()
+    if "\\u0000" in text:
+        checked("\0")
+    checked(text)
+    return text
 
 
 def _encode_network(rules: NetworkRules) -> str:
     ranges = tuple(str(network) for network in rules.ranges)
-    return _encoder.encode(_Network(rules.allow_by_default, ranges, rules.public_access)).decode()
+    return _json(
+        _Network(
+            rules.allow_by_default,
+            ranges,
+            rules.public_access,
+            rules.bypass,
+            rules.subnets,
+            rules.service_tags,
+            rules.perimeter,
+            rules.set,
+        )
+    )
 
 
 def _encode_policies(policies: tuple[AccessPolicy, ...]) -> str:
@@ -147,13 +275,14 @@ def _encode_policies(policies: tuple[AccessPolicy, ...]) -> str:
             tuple(sorted(policy.keys)),
             tuple(sorted(policy.secrets)),
             tuple(sorted(policy.certificates)),
+            tuple(sorted(policy.storage)),
         )
         for policy in policies
     )
     for policy in encoded:
         for text in (policy.tenant_id, policy.object_id, policy.application_id):
             checked(text)
-        for text in policy.keys + policy.secrets + policy.certificates:
+        for text in policy.keys + policy.secrets + policy.certificates + policy.storage:
             checked(text)
     return _encoder.encode(encoded).decode()
 
@@ -180,7 +309,14 @@ def _decode(row: Row) -> Container:
         authorization=AuthorizationModel(values["authorization_model"]),
         retention=Retention(values["retention_days"], bool(values["purge_protection"])),
         network=NetworkRules(
-            network.allow_by_default, tuple(ip_network(text) for text in network.ranges), network.public_access
+            network.allow_by_default,
+            tuple(ip_network(text) for text in network.ranges),
+            network.public_access,
+            network.bypass,
+            network.subnets,
+            network.service_tags,
+            network.perimeter,
+            network.set,
         ),
         access_policies=tuple(
             AccessPolicy(
@@ -190,9 +326,18 @@ def _decode(row: Row) -> Container:
                 frozenset(policy.keys),
                 frozenset(policy.secrets),
                 frozenset(policy.certificates),
+                frozenset(policy.storage),
             )
             for policy in _policies_decoder.decode(values["access_policies"])
         ),
         created=values["created"],
         revision=values["revision"],
+        tags=_tags_decoder.decode(values["tags"]),
+        properties=_properties_decoder.decode(values["properties"]),
+        connections=_connections_decoder.decode(values["connections"]),
+        activated=bool(values["activated"]),
+        arm_keys=bool(values["arm_keys"]),
+        deleted_at=values["deleted_at"],
+        purge_at=values["purge_at"],
+        purging=bool(values["purging"]),
     )

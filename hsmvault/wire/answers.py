@@ -13,13 +13,14 @@ JSON = "application/json; charset=utf-8"
 @dataclass(frozen=True, slots=True, repr=False)
 class WireAnswer:
     """body: JSON in UTF-8, or empty. used: id of the object, for the audit record. location: for the header of this
-    name, or empty. The repr shows no body."""
+    name, or empty. more: further headers, name and value. The repr shows no body."""
 
     status: int
     body: bytes = b""
     used: str = ""
     content_type: str = JSON
     location: str = ""
+    more: tuple[tuple[str, str], ...] = ()
 
     def __repr__(self) -> str:
         return f"WireAnswer({self.status}, {len(self.body)} bytes)"

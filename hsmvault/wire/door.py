@@ -104,6 +104,7 @@ def respond(answer: WireAnswer, headers: dict[str, str]) -> Response:
         headers["Content-Type"] = answer.content_type
     if answer.location:
         headers["Location"] = answer.location
+    headers.update(answer.more)
     return Response(status=answer.status, body=answer.body, headers=headers)
 
 

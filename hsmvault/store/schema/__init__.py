@@ -6,7 +6,17 @@ that is never searched. `folded` is the text in lower case, by which names compa
 """
 
 from hsmvault.store.schema.base import metadata
-from hsmvault.store.schema.directory import credentials, memberships, principals, role_assignments, tenants
+from hsmvault.store.schema.directory import (
+    applications,
+    credentials,
+    directory_roles,
+    federated_credentials,
+    login_grants,
+    memberships,
+    owners,
+    principals,
+    tenants,
+)
 from hsmvault.store.schema.installation import (
     changes,
     containers,
@@ -27,6 +37,15 @@ from hsmvault.store.schema.issuance import (
     certificate_issuers,
     certificate_operations,
 )
+from hsmvault.store.schema.management import (
+    diagnostic_settings,
+    management_groups,
+    management_operations,
+    resource_groups,
+    role_assignments,
+    role_definitions,
+    subscriptions,
+)
 from hsmvault.store.schema.objects import (
     certificate_names,
     certificate_versions,
@@ -38,7 +57,7 @@ from hsmvault.store.schema.objects import (
 )
 from hsmvault.store.schema.sending import event_deliveries, mails, outbox
 
-SCHEMA_REVISION = "0003"  # head of migrations/; four digits that go up, so that a newer one is known to be newer
+SCHEMA_REVISION = "0004"  # head of migrations/; four digits that go up, so that a newer one is known to be newer
 APPLICATION_ID = 0x48534D56  # 'HSMV' in the header of an SQLite file (PRAGMA application_id)
 
 
@@ -46,6 +65,7 @@ __all__ = [
     "APPLICATION_ID",
     "SCHEMA_REVISION",
     "acme_challenges",
+    "applications",
     "authorities",
     "authority_certificates",
     "certificate_contacts",
@@ -57,23 +77,33 @@ __all__ = [
     "containers",
     "credentials",
     "data_keys",
+    "diagnostic_settings",
+    "directory_roles",
     "event_deliveries",
+    "federated_credentials",
     "intents",
     "key_names",
     "key_versions",
     "leases",
+    "login_grants",
     "login_keys",
     "mails",
+    "management_groups",
+    "management_operations",
     "memberships",
     "meta",
     "metadata",
     "older_world_keys",
     "outbox",
+    "owners",
     "principals",
+    "resource_groups",
     "role_assignments",
+    "role_definitions",
     "schedule",
     "secret_names",
     "secret_versions",
+    "subscriptions",
     "system_keys",
     "tenants",
     "worlds",

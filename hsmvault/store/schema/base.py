@@ -1,6 +1,7 @@
 """What the tables are made of: the metadata, types, and columns that several tables have in common."""
 
 from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, MetaData, Table, Text
+from sqlalchemy import text as literal
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.types import TypeEngine
 
@@ -12,6 +13,8 @@ metadata = MetaData(
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
     }
 )
+
+EMPTY = literal("''")  # the default of a column that came later; an empty Python text would be no default at all
 
 
 def text() -> TypeEngine[str]:

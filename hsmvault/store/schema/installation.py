@@ -1,8 +1,20 @@
 """The installation: facts, changes, leases, worlds and their keys, containers and their data keys."""
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, Index, Integer, LargeBinary, Table, UniqueConstraint
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    UniqueConstraint,
+    false,
+    true,
+)
 
-from hsmvault.store.schema.base import metadata, spec_columns, text
+from hsmvault.store.schema.base import EMPTY, metadata, spec_columns, text
 
 meta = Table(
     "meta",
@@ -116,7 +128,23 @@ containers = Table(
     Column("access_policies", text(), nullable=False),
     Column("created", BigInteger, nullable=False),
     Column("revision", BigInteger, nullable=False),
+    Column("folded_group", text(), nullable=False, server_default=EMPTY),
+    Column("tags", text(), nullable=False, server_default="{}"),
+    Column("properties", text(), nullable=False, server_default="{}"),
+    Column("connections", text(), nullable=False, server_default="[]"),
+    Column("activated", Boolean, nullable=False, server_default=true()),
+    Column("arm_keys", Boolean, nullable=False, server_default=false()),
+    Column("deleted_at", BigInteger),
+    Column("purge_at", BigInteger),
+    Column("purging", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("kind", "name"),
+)
+Index("ix_containers_listed", containers.c.subscription_id, containers.c.kind, containers.c.folded_group)
+Index(
+    "ix_containers_purge_at",
+    containers.c.purge_at,
+    sqlite_where=containers.c.purge_at.is_not(None),
+    postgresql_where=containers.c.purge_at.is_not(None),
 )
 
 data_keys = Table(

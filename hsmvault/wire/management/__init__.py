@@ -1,0 +1,1 @@
+"""The management plane (ARM): Microsoft.KeyVault, and what its clients call around it."""

@@ -72,6 +72,8 @@ class Issuers:
         for issuer in issuers:
             self.add(issuer)
 
-    def names_for(self, tenant_id: str) -> list[str]:
-        """What a refusal may list: the issuers that speak for the tenant asked for."""
+    def names_for(self, tenant_id: str | None) -> list[str]:
+        """What a refusal may list: the issuers that speak for the tenant asked for; nothing when none was."""
+        if tenant_id is None:
+            return []
         return sorted(iss for iss, issuer in self._by_iss.items() if issuer.tenant_id in (None, tenant_id))

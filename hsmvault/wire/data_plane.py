@@ -8,8 +8,9 @@ from typing import Protocol
 from aiohttp.web import BaseRequest
 
 from hsmvault.clock import Clock
-from hsmvault.errors import BadRequest, MethodNotAllowed, NotBuilt, NotFound, RequestError, Unauthorized
+from hsmvault.errors import MethodNotAllowed, NotBuilt, NotFound, RequestError, Unauthorized
 from hsmvault.model.containers import Container, ContainerKind
+from hsmvault.model.named_networks import NO_NETWORKS, NamedNetworks
 from hsmvault.model.network import Address
 from hsmvault.model.principals import Caller
 from hsmvault.pipeline.authentication import has_bearer
@@ -19,10 +20,12 @@ from hsmvault.wire import failures
 from hsmvault.wire.answers import WireAnswer
 from hsmvault.wire.codec import parse_query
 from hsmvault.wire.forms import Form
+from hsmvault.wire.headers import asked_version, one_authorization, printable
 from hsmvault.wire.hosts import Destination
 from hsmvault.wire.reading import read_body
 from hsmvault.wire.requests import Handler, Request, check_segments
 from hsmvault.wire.routes import Match, Router
+from hsmvault.wire.server import entry_of
 from hsmvault.wire.versions import ApiVersions, is_since
 
 LOG = logging.getLogger("hsmvault.wire")
@@ -55,7 +58,7 @@ class DataPlane:
 
     authority_of: the URL of the issuer that clients of a tenant shall ask, without a slash at its end.
 
-    observe: told of every finished call, for metrics and the access log.
+    observe: told of every finished call, for metrics and the access log. networks: that the firewall may ask for.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class DataPlane:
         authority_of: Callable[[str], str],
         observe: Callable[[Call], None],
         limits: BodyLimits,
+        networks: NamedNetworks = NO_NETWORKS,
     ) -> None:
         self._form = form
         self._news = news
@@ -81,6 +85,7 @@ class DataPlane:
         self._authority_of = authority_of
         self._observe = observe
         self._limits = limits
+        self._networks = networks
         self._router = Router(form.kind)
 
     async def handle(
@@ -118,12 +123,13 @@ class DataPlane:
             resource=destination.resource,
             operation=None if match is None else match.operation,
             object_name="" if match is None else match.object_name,
-            authorization=_authorization(request),
+            authorization=one_authorization(request),
             client_address=client,
             url=destination.origin + path[:1024],
-            api_version=_asked_version(request),
-            user_agent=_printable(request.headers.get("User-Agent", "")[:512]),
+            api_version=asked_version(request),
+            user_agent=printable(request.headers.get("User-Agent", "")[:512]),
             client_request_id=headers.get("x-ms-client-request-id", ""),
+            networks=entry_of(request).networks | self._networks.of_address(client),
         )
 
         async def work(_: Caller) -> WireAnswer:
@@ -175,22 +181,3 @@ class DataPlane:
                 served_as=served_as,
             )
         )
-
-
-def _authorization(request: BaseRequest) -> str | None:
-    """Two headers, or one of another kind, are no token at all: the challenge is the answer."""
-    given = request.headers.getall("Authorization", [])
-    return given[0] if len(given) == 1 else None
-
-
-def _asked_version(request: BaseRequest) -> str:
-    """For the record, whoever asks; a query that cannot be read is refused later."""
-    try:
-        return parse_query(request.raw_path.partition("?")[2]).get("api-version", "")[:64]
-    except BadRequest:
-        return ""
-
-
-def _printable(text: str) -> str:
-    """Headers may hold any byte. What is not UTF-8 is replaced: no record could hold it."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

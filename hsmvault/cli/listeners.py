@@ -25,7 +25,7 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(slots=True)
 class Bound:
-    """main, identity, pki: one tuple of listening sockets for each worker. metrics: the supervisor's own.
+    """main, identity, pki, further: one tuple of listening sockets for each worker. metrics: the supervisor's own.
 
     missing: addresses that were left out because the machine has no IPv6.
     """
@@ -33,12 +33,16 @@ class Bound:
     main: list[tuple[socket.socket, ...]] = field(default_factory=list)
     identity: list[tuple[socket.socket, ...]] = field(default_factory=list)
     pki: list[tuple[socket.socket, ...]] = field(default_factory=list)
+    further: list[tuple[socket.socket, ...]] = field(default_factory=list)
     metrics: socket.socket | None = None
     missing: list[str] = field(default_factory=list)
 
+    def of_worker(self, index: int) -> tuple[socket.socket, ...]:
+        return (*self.main[index], *self.identity[index], *self.pki[index], *self.further[index])
+
     def close_intake(self) -> None:
         """Close what workers accept from; what they accepted goes on."""
-        for group in (*self.main, *self.identity, *self.pki):
+        for group in (*self.main, *self.identity, *self.pki, *self.further):
             for one in group:
                 one.close()
 
@@ -79,6 +83,10 @@ def _bind_all(settings: Settings, bound: Bound) -> None:
     serves_pki = settings.serves_pki and not settings.shares_pki
     if serves_pki and not _probe(settings.pki.address, settings.pki_port, "pki.port"):
         raise ConfigurationError(f"pki.address: {settings.pki.address} is not an address of this machine.")
+    further = [(str(one.address), one.port or main) for one in settings.server.listeners]
+    for place, port in further:
+        if not _probe(place, port, "server.listeners"):
+            raise ConfigurationError(f"server.listeners: {place} is not an address of this machine.")
     for _ in range(settings.workers):
         bound.main.append(tuple(_listen(address, main, shared=True) for address in addresses))
         if settings.login.managed_identities:
@@ -86,6 +94,7 @@ def _bind_all(settings: Settings, bound: Bound) -> None:
         else:
             bound.identity.append(())
         bound.pki.append((_listen(settings.pki.address, settings.pki_port, shared=True),) if serves_pki else ())
+        bound.further.append(tuple(_listen(place, port, shared=True) for place, port in further))
     if settings.metrics.enabled:
         _probe(settings.metrics.address, settings.metrics_port, "metrics.port")
         bound.metrics = _listen(settings.metrics.address, settings.metrics_port, shared=False)

@@ -1,7 +1,7 @@
 """Addresses and rules of the firewall. Peer and rule pass one parser, so that no spelling means two things."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -55,7 +55,7 @@ class NetworkRules:
 
     bypass: trusted services come in whatever the other rules say. perimeter: publicNetworkAccess SecuredByPerimeter,
     which is public_access False with another name. service_tags: of pools, stored and read back. set: whether a client
-    has sent networkAcls, which are then read back.
+    has set them, which are then read back, and not undone at the next start.
     """
 
     allow_by_default: bool = True
@@ -66,17 +66,41 @@ class NetworkRules:
     service_tags: tuple[str, ...] = ()
     perimeter: bool = False
     set: bool = False
+    # First address of every range, by version and length of its prefix: a thousand rules cost no more than a few.
+    _by_prefix: Mapping[tuple[int, int], frozenset[int]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        found: dict[tuple[int, int], set[int]] = {}
+        for network in self.ranges:
+            found.setdefault((network.version, network.prefixlen), set()).add(int(network.network_address))
+        by_prefix = {prefix: frozenset(first) for prefix, first in found.items()}
+        object.__setattr__(self, "_by_prefix", by_prefix)  # the class is frozen
+
+    @staticmethod
+    def closed() -> "NetworkRules":
+        """In place of rules that cannot be read: no address, no network and no trusted service comes in."""
+        return NetworkRules(allow_by_default=False, public_access=False, bypass=False, set=True)
 
     @staticmethod
     def of(*, allow_by_default: bool, ranges: Iterable[str], public_access: bool = True) -> "NetworkRules":
         return NetworkRules(allow_by_default, tuple(parse_network(text) for text in ranges), public_access)
 
-    def admits(self, address: Address) -> bool:
+    def admits(self, address: Address, networks: frozenset[str] = frozenset()) -> bool:
+        """networks: ids in lower case of the named networks that the call came through."""
         if not self.public_access:
             return False
         if self.allow_by_default:
             return True
-        return any(address.version == network.version and address in network for network in self.ranges)
+        if self._by_prefix and self._in_a_range(address):
+            return True
+        return bool(networks) and any(rule.id.lower() in networks for rule in self.subnets)
+
+    def _in_a_range(self, address: Address) -> bool:
+        number = int(address)
+        return any(
+            version == address.version and number >> (rest := address.max_prefixlen - length) << rest in first
+            for (version, length), first in self._by_prefix.items()
+        )
 
 
 class ConnectionStatus(Enum):

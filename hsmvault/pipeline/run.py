@@ -15,10 +15,10 @@ from hsmvault.clock import Clock
 from hsmvault.errors import RequestError, Unauthorized
 from hsmvault.model.network import Address
 from hsmvault.model.principals import Caller
-from hsmvault.pipeline import firewall
 from hsmvault.pipeline.authentication import Authentication, has_bearer
 from hsmvault.pipeline.authorization import Authorization
 from hsmvault.pipeline.call import Call
+from hsmvault.pipeline.firewall import Firewall, refusal
 from hsmvault.pipeline.records import signature, upper
 
 LOG = logging.getLogger("hsmvault.pipeline")
@@ -33,7 +33,8 @@ AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
 
 
 class Pipeline:
-    """status_of: the status that a refusal will be answered with, for the record."""
+    """status_of: the status that a refusal will be answered with, for the record. firewall: of the installation; the
+    rules are the container's own."""
 
     def __init__(
         self,
@@ -42,12 +43,14 @@ class Pipeline:
         audit: AuditLog,
         clock: Clock,
         status_of: Callable[[RequestError], int],
+        firewall: Firewall | None = None,
     ) -> None:
         self._authentication = authentication
         self._authorization = authorization
         self._audit = audit
         self._clock = clock
         self._status_of = status_of
+        self._firewall = firewall or Firewall()
 
     async def run(self, call: Call, work: Callable[[Caller], Awaitable[AnyAnswer]]) -> AnyAnswer:
         """Carry the call out and return its answer, once its record is accepted. Raises RequestError.
@@ -76,10 +79,15 @@ class Pipeline:
         return answer
 
     async def _checked(self, call: Call, work: Callable[[Caller], Awaitable[AnyAnswer]]) -> AnyAnswer:
-        if not firewall.admits(call):
-            call.caller = await self._authentication.caller_if_known(call)
-            raise firewall.refusal(call, call.caller)
-        call.caller = caller = await self._authentication.identify(call)
+        if self._firewall.admits(call):
+            caller = await self._authentication.identify(call)
+        else:
+            known = await self._authentication.caller_if_known(call)
+            if known is None or not self._firewall.trusts(call, known):
+                call.caller = known
+                raise refusal(call, known)
+            caller = known
+        call.caller = caller
         if call.operation is not None:
             await self._authorization.permit(caller, call.container, call.operation, call.object_name)
         return await work(caller)

@@ -164,6 +164,7 @@ class DataPlane:
         check_segments(operation, match.name, match.version)
         if not is_since(served_as, operation.since):
             raise NotFound(f"The operation is not part of api-version {call.api_version}.")
+        self._form.check_activated(call.container, operation)
         handler = self._handlers.get(operation.name)
         if handler is None:
             raise NotBuilt(f"The operation {operation.name} is not served yet.")

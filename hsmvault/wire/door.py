@@ -17,6 +17,7 @@ from hsmvault.model.network import Address, TrustedProxies, parse_address
 from hsmvault.wire import failures
 from hsmvault.wire.answers import JSON, SECURITY_HEADERS, WireAnswer, network_info
 from hsmvault.wire.hosts import Destination, Hosts, Plane
+from hsmvault.wire.server import entry_of
 
 LOG = logging.getLogger("hsmvault.wire")
 _REQUEST_ID = re.compile(r"[0-9A-Za-z_.:-]{1,128}", re.ASCII)
@@ -82,13 +83,16 @@ class Door:
         return respond(answer, headers)
 
     def _client(self, request: BaseRequest) -> Address:
-        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
-        if not peer:
-            raise BadRequest("The client has gone.")
-        address = parse_address(peer[0].partition("%")[0])
+        address = entry_of(request).client or self._peer(request)
         if not self._proxies.networks:
             return address
         return self._proxies.client(address, ",".join(request.headers.getall("X-Forwarded-For", [])))
+
+    def _peer(self, request: BaseRequest) -> Address:
+        peer = request.transport.get_extra_info("peername") if request.transport is not None else None
+        if not peer:
+            raise BadRequest("The client has gone.")
+        return parse_address(peer[0].partition("%")[0])
 
     def _destination(self, request: BaseRequest) -> Destination:
         given = request.headers.getall("Host", [])

@@ -17,6 +17,9 @@ from aiohttp.web import BaseRequest, RequestHandler, Response, Server, StreamRes
 from hsmvault.errors import BadRequest, RequestError
 from hsmvault.wire import failures
 from hsmvault.wire.answers import JSON, SECURITY_HEADERS
+from hsmvault.wire.entries import PLAIN_ENTRY, Entrance, Entry, NamedEntrance, PlainEntrance
+from hsmvault.wire.intake import Intake
+from hsmvault.wire.proxy_protocol import ProxyHeader
 
 LOG = logging.getLogger("hsmvault.wire")
 _SILENT = logging.getLogger("hsmvault.wire.silent")
@@ -40,9 +43,11 @@ class Limits:
 
 
 class _Connection(RequestHandler):
-    """One connection. Headers that have begun must be complete within header_seconds."""
+    """One connection. Headers that have begun must be complete within header_seconds. header: of PROXY protocol."""
 
-    def __init__(self, manager: "_Server", limits: Limits, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, manager: "_Server", limits: Limits, loop: asyncio.AbstractEventLoop, header: ProxyHeader | None
+    ) -> None:
         super().__init__(
             manager,
             loop=loop,
@@ -55,6 +60,8 @@ class _Connection(RequestHandler):
         )
         self._limits = limits
         self._header_timer: asyncio.TimerHandle | None = None
+        self._proxy_header = header
+        self.entry = PLAIN_ENTRY
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(self._manager, _Server)
@@ -62,6 +69,7 @@ class _Connection(RequestHandler):
             LOG.warning("too many connections: one is closed")
             cast(asyncio.Transport, transport).abort()  # uvloop's transports are no subclasses of asyncio's
             return
+        self.entry = self._manager.entrance.look(transport, self._proxy_header)
         super().connection_made(transport)
 
     @property
@@ -126,33 +134,58 @@ class _Connection(RequestHandler):
 
 
 class _Server(Server):
-    def __init__(self, handle: Handle, limits: Limits) -> None:
+    def __init__(self, handle: Handle, limits: Limits, entrance: Entrance) -> None:
         super().__init__(handle)
         self._limits = limits
+        self.entrance = entrance
 
     def __call__(self) -> RequestHandler:
-        return _Connection(self, self._limits, self._loop)
+        return _Connection(self, self._limits, self._loop, None)
+
+    def proxied(self, header: ProxyHeader) -> RequestHandler:
+        return _Connection(self, self._limits, self._loop, header)
 
     @property
     def is_busy(self) -> bool:
         return any(connection.is_busy for connection in self.connections if isinstance(connection, _Connection))
 
 
+def entry_of(request: BaseRequest) -> Entry:
+    """How the connection of a request came in."""
+    connection = request.protocol
+    return connection.entry if isinstance(connection, _Connection) else PLAIN_ENTRY
+
+
 class Listener:
     """A running server on sockets that somebody else has bound."""
 
-    def __init__(self, server: _Server, listening: list[asyncio.Server]) -> None:
+    def __init__(self, server: _Server, listening: "list[asyncio.Server | Intake]") -> None:
         self._server = server
         self._listening = listening
 
     @staticmethod
+    async def start_further(
+        handle: Handle, listening: socket, context: ssl.SSLContext | None, limits: Limits, entrance: NamedEntrance
+    ) -> "Listener":
+        """What arrives here may belong to a named network."""
+        if not entrance.proxied:
+            return await Listener.start(handle, [listening], context, limits, entrance)
+        server = _Server(handle, limits, entrance)
+        seconds, most = limits.handshake_seconds, limits.connections
+        return Listener(server, [Intake(listening, entrance.proxies, server.proxied, context, seconds, most)])
+
+    @staticmethod
     async def start(
-        handle: Handle, sockets: list[socket], context: ssl.SSLContext | None, limits: Limits
+        handle: Handle,
+        sockets: list[socket],
+        context: ssl.SSLContext | None,
+        limits: Limits,
+        entrance: Entrance | None = None,
     ) -> "Listener":
         """context None: plain HTTP, for the loopback endpoints of managed identities and metrics."""
-        server = _Server(handle, limits)
+        server = _Server(handle, limits, entrance or PlainEntrance())
         loop = asyncio.get_running_loop()
-        listening = [
+        listening: list[asyncio.Server | Intake] = [
             await loop.create_server(
                 server,
                 sock=sock,

@@ -4,12 +4,23 @@ from dataclasses import replace
 
 import pytest
 
-from hsmvault.model.network import NetworkRules, parse_address
+from hsmvault.model.network import (
+    ConnectionStatus,
+    NetworkRules,
+    PrivateEndpointConnection,
+    SubnetRule,
+    parse_address,
+)
+from hsmvault.model.principals import Caller
 from hsmvault.pipeline import firewall
-from tests.pipeline.world import APPLICATION_ID, OBJECT_ID, TENANT, VAULT, a_call, a_caller
+from hsmvault.pipeline.firewall import Firewall, TrustedService
+from tests.pipeline.world import APPLICATION_ID, OBJECT_ID, OTHER_TENANT, TENANT, VAULT, a_call, a_caller
 
 CALLER = f"appid={APPLICATION_ID};oid={OBJECT_ID};iss=https://login.localhost:8443/{TENANT}/"
 CLOSED = NetworkRules(allow_by_default=False)
+_NETWORK = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Network"
+SUBNET = f"{_NETWORK}/virtualNetworks/Office/subnets/Desks"
+ENDPOINT = f"{_NETWORK}/privateEndpoints/Branch"
 
 
 def rules(*ranges: str) -> NetworkRules:
@@ -40,7 +51,76 @@ def rules(*ranges: str) -> NetworkRules:
 def test_an_address_is_admitted_by_a_rule_of_its_own_family(
     network: NetworkRules, address: str, admitted: bool
 ) -> None:
-    assert firewall.admits(a_call(None, container=replace(VAULT, network=network), address=address)) is admitted
+    assert Firewall().admits(a_call(None, container=replace(VAULT, network=network), address=address)) is admitted
+
+
+def through(*networks: str, rules: NetworkRules = CLOSED, status: ConnectionStatus | None = None) -> bool:
+    """Whether a call that came through these networks is admitted. status: of a connection of ENDPOINT."""
+    connections = () if status is None else (PrivateEndpointConnection("one", ENDPOINT, status),)
+    container = replace(VAULT, network=rules, connections=connections)
+    return Firewall().admits(a_call(None, container=container, networks=networks))
+
+
+def test_a_subnet_rule_admits_what_comes_through_the_network_of_its_id() -> None:
+    named = replace(CLOSED, subnets=(SubnetRule(SUBNET), SubnetRule(SUBNET + "2", ignore_missing_endpoint=True)))
+    assert through(SUBNET.lower(), rules=named)
+    assert through("/elsewhere", SUBNET.lower() + "2", rules=named)
+    assert not through(rules=named)
+    assert not through("/elsewhere", ENDPOINT.lower(), rules=named)
+    assert not through(SUBNET.lower(), rules=CLOSED)
+    assert not through(SUBNET.lower(), rules=replace(named, public_access=False))
+
+
+@pytest.mark.parametrize("rules", [CLOSED, replace(CLOSED, public_access=False), NetworkRules.closed()])
+@pytest.mark.parametrize("status", ConnectionStatus)
+def test_a_private_endpoint_admits_while_its_connection_is_approved(
+    rules: NetworkRules, status: ConnectionStatus
+) -> None:
+    assert through(ENDPOINT.lower(), rules=rules, status=status) is (status is ConnectionStatus.APPROVED)
+    assert not through("/elsewhere", rules=rules, status=status)
+    assert not through(rules=rules, status=status)
+
+
+def test_rules_that_cannot_be_read_let_nobody_in() -> None:
+    closed = NetworkRules.closed()
+    container = replace(VAULT, network=closed)
+    everywhere = Firewall((TrustedService(TENANT, OBJECT_ID),))
+    assert not everywhere.admits(a_call(None, container=container, address="127.0.0.1"))
+    assert not everywhere.trusts(a_call(None, container=container), a_caller())
+
+
+BY_OBJECT, BY_APPLICATION = TrustedService(TENANT, OBJECT_ID), TrustedService(TENANT, "", APPLICATION_ID)
+
+
+@pytest.mark.parametrize(
+    ("service", "caller", "trusted"),
+    [
+        (BY_OBJECT, a_caller(), True),
+        (BY_APPLICATION, a_caller(), True),
+        (TrustedService(TENANT, OBJECT_ID, APPLICATION_ID), a_caller(), True),
+        (TrustedService(TENANT, OBJECT_ID, OBJECT_ID), a_caller(), False),
+        (TrustedService(OTHER_TENANT, OBJECT_ID), a_caller(), False),
+        (TrustedService(TENANT), a_caller(application_id=""), False),
+        (BY_OBJECT, a_caller(object_id=APPLICATION_ID), False),
+        (BY_APPLICATION, a_caller(application_id=""), False),
+        (BY_OBJECT, a_caller(delegated=True), False),
+        (BY_APPLICATION, a_caller(delegated=True), False),
+        (BY_APPLICATION, a_caller(upn="ada@example.org"), False),
+        (BY_OBJECT, a_caller(upn="service-account-backup"), True),
+        (BY_APPLICATION, a_caller(groups=frozenset({OBJECT_ID}), object_id="x"), True),
+        (BY_OBJECT, a_caller(groups=frozenset({OBJECT_ID}), object_id="x"), False),
+    ],
+)
+@pytest.mark.parametrize("rules", [CLOSED, replace(CLOSED, public_access=False)])
+def test_a_trusted_service_is_an_application_by_its_own_identity(
+    rules: NetworkRules, service: TrustedService, caller: Caller, trusted: bool
+) -> None:
+    call = a_call(None, container=replace(VAULT, network=rules))
+    assert Firewall((TrustedService(OTHER_TENANT, "a", "b"), service)).trusts(call, caller) is trusted
+    assert not Firewall((service,)).trusts(
+        a_call(None, container=replace(VAULT, network=replace(rules, bypass=False))), caller
+    )
+    assert not Firewall().trusts(call, caller)
 
 
 def test_the_refusal_names_address_caller_and_vault() -> None:

@@ -7,6 +7,8 @@ it. Rows of the directory never hold a secret in the clear: secrets of applicati
 from dataclasses import dataclass, field
 from enum import Enum
 
+from hsmvault.model.directory import NO_DETAILS, PrincipalDetails
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -58,6 +60,8 @@ class Principal:
     application_id: client id of a service principal or managed identity, else empty.
     resource_id: ARM id of the resource that a managed identity belongs to, else empty.
     upn: of a user, else empty. password_hash: of a user; see login/passwords.py for the format; never shown.
+    created: seconds since 1970 UTC, 0 when it is not known. sessions_valid_from: seconds since 1970 UTC; what the
+    embedded issuer has handed out before is not good any more.
     """
 
     object_id: str
@@ -69,6 +73,9 @@ class Principal:
     resource_id: str = ""
     upn: str = ""
     password_hash: str = field(default="", repr=False)
+    details: PrincipalDetails = NO_DETAILS
+    created: int = 0
+    sessions_valid_from: int = 0
 
 
 class CredentialKind(Enum):
@@ -84,7 +91,8 @@ class Credential:
 
     verifier: SECRET, IDENTITY_HEADER: the hash of the secret; CERTIFICATE: the certificate in base64 of its DER.
     thumbprint_sha1, thumbprint_sha256: of the certificate, base64url without padding; empty for secrets.
-    expires: seconds since 1970 UTC, 0 for never.
+    expires: seconds since 1970 UTC, 0 for never. starts: likewise, 0 for at once. hint: the first three characters of a
+    secret, to know it by.
     """
 
     id: str
@@ -95,16 +103,24 @@ class Credential:
     thumbprint_sha1: str = ""
     thumbprint_sha256: str = ""
     expires: int = 0
+    starts: int = 0
+    hint: str = ""
+
+    def is_good(self, now: float) -> bool:
+        """now: seconds since 1970 UTC."""
+        return self.starts <= now and (not self.expires or now < self.expires)
 
 
 @dataclass(frozen=True, slots=True)
 class PrincipalState:
     """What the pipeline asks the directory about a caller on every request, from a cache that follows changes.
 
-    groups: every group, through nested ones too. credentials: ids of the credentials that still exist.
+    groups: every group, through nested ones too. credentials: ids of the credentials that still exist, federated ones
+    too. sessions_valid_from: tokens that were issued before this second (since 1970 UTC) are not good any more.
     """
 
     tenant_id: str
     enabled: bool
     groups: frozenset[str]
     credentials: frozenset[str]
+    sessions_valid_from: int = 0

@@ -22,7 +22,6 @@ from hsmvault.clock import Clock
 from hsmvault.errors import RequestError, Unauthorized
 from hsmvault.model.principals import Caller, PrincipalState
 from hsmvault.model.strict_json import NotStrictJson, parse_object
-from hsmvault.pipeline.call import Call
 from hsmvault.pipeline.issuers import Issuer, Issuers, VerificationKey
 
 _LONGEST_TOKEN_BYTES = 8192
@@ -34,15 +33,33 @@ _JWS = jwt.PyJWS()
 _CURVES = {"ES256": "secp256r1", "ES384": "secp384r1", "ES512": "secp521r1"}
 
 
+class Bearer(Protocol):
+    """A call with a token to look at. authorization: the header as it came. resource: the audience of the plane.
+    tenant_id: the only tenant that may call here; None for every tenant that is known."""
+
+    @property
+    def authorization(self) -> str | None: ...
+
+    @property
+    def resource(self) -> str: ...
+
+    @property
+    def tenant_id(self) -> str | None: ...
+
+
 class Directory(Protocol):
     """What the embedded directory knows about a principal now, from a cache that follows changes."""
 
     async def state(self, tenant_id: str, object_id: str) -> PrincipalState | None: ...
 
+    async def application_state(self, tenant_id: str, application_id: str) -> PrincipalState | None:
+        """Of an application that people act through; None when the tenant knows no such application."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Proved:
-    """A token whose signature, issuer and form were checked once. not_before, expires: seconds since 1970 UTC.
+    """A token whose signature, issuer and form were checked once. not_before, expires, issued: seconds since 1970 UTC.
 
     proved_at: monotonic seconds.
     """
@@ -52,6 +69,7 @@ class _Proved:
     caller: Caller
     not_before: float
     expires: float
+    issued: float
     proved_at: float
 
 
@@ -70,11 +88,8 @@ class Authentication:
         self._epoch += 1
         self._proved.clear()
 
-    async def identify(self, call: Call) -> Caller:
-        """Who calls. Raises Unauthorized with the text of the service; Unavailable when the directory is out of reach.
-
-        call.resource: the audience of this plane; call.container: its tenant.
-        """
+    async def identify(self, call: Bearer) -> Caller:
+        """Who calls. Raises Unauthorized in the service's words; Unavailable when the directory is out of reach."""
         token = _bearer(call.authorization)
         digest = hashlib.sha256(token.encode()).digest()
         proved = self._proved.get(digest)
@@ -89,7 +104,7 @@ class Authentication:
             self.hits += 1
         return await self._still_good(proved, call)
 
-    async def caller_if_known(self, call: Call) -> Caller | None:
+    async def caller_if_known(self, call: Bearer) -> Caller | None:
         """For refusals that name the caller although it was not let in."""
         try:
             return await self.identify(call)
@@ -105,14 +120,14 @@ class Authentication:
         while len(self._proved) > _MOST_TOKENS:
             self._proved.popitem(last=False)
 
-    async def _prove(self, token: str, call: Call) -> _Proved:
+    async def _prove(self, token: str, call: Bearer) -> _Proved:
         if len(token) > _LONGEST_TOKEN_BYTES or not _FORM.fullmatch(token):
             raise Unauthorized("AKV10042: The bearer token is not a JSON web token in compact form.")
         header, claims = _read(token.partition(".")[0]), _read(token.split(".")[1])
         iss = claims.get("iss")
         issuer = self._issuers.find(iss)
-        if issuer is None or issuer.tenant_id not in (None, call.container.tenant_id):
-            expected = ", ".join(self._issuers.names_for(call.container.tenant_id))
+        if issuer is None or (call.tenant_id is not None and issuer.tenant_id not in (None, call.tenant_id)):
+            expected = ", ".join(self._issuers.names_for(call.tenant_id))
             raise Unauthorized(f"AKV10032: Invalid issuer. Expected one of {expected}, found {_shown(iss)}.")
         await self._check_signature(token, header, issuer)
         return self._accept(claims, issuer, call)
@@ -136,7 +151,7 @@ class Authentication:
         except (jwt.PyJWTError, ValueError, TypeError, RecursionError):
             raise Unauthorized("AKV10044: The token's signature is not valid.") from None
 
-    def _accept(self, claims: dict[str, Any], issuer: Issuer, call: Call) -> _Proved:
+    def _accept(self, claims: dict[str, Any], issuer: Issuer, call: Bearer) -> _Proved:
         audience = claims.get("aud")
         accepted = issuer.audiences.get(call.resource, frozenset())
         if not isinstance(audience, str) or audience not in accepted:
@@ -167,45 +182,58 @@ class Authentication:
         )
         if caller.delegated is False and claims.get("idtyp") == "user":
             raise Unauthorized("AKV10047: The token of a user has no scope.")
-        return _Proved(issuer, audience, caller, not_before, expires, self._clock.monotonic())
+        issued = _seconds(claims, "iat", not_before)
+        return _Proved(issuer, audience, caller, not_before, expires, issued, self._clock.monotonic())
 
-    async def _still_good(self, proved: _Proved, call: Call) -> Caller:
+    async def _still_good(self, proved: _Proved, call: Bearer) -> Caller:
         issuer, caller = proved.issuer, proved.caller
-        if caller.tenant_id != call.container.tenant_id:
-            expected = ", ".join(self._issuers.names_for(call.container.tenant_id))
+        if call.tenant_id is not None and caller.tenant_id != call.tenant_id:
+            expected = ", ".join(self._issuers.names_for(call.tenant_id))
             raise Unauthorized(f"AKV10032: Invalid issuer. Expected one of {expected}, found {caller.issuer}.")
         if proved.audience not in issuer.audiences.get(call.resource, frozenset()):
             raise _wrong_audience(call, proved.audience)
         now = self._clock.now()
         if now >= proved.expires + _LEEWAY_SECONDS:
-            raise TokenRefused("AKV10040: The token has expired.", in_pools="Token has expired")
+            raise TokenRefused(
+                "AKV10040: The token has expired.", in_pools="Token has expired", in_arm="ExpiredAuthenticationToken"
+            )
         if now < proved.not_before - _LEEWAY_SECONDS:
             raise TokenRefused("AKV10041: Token not yet valid.", in_pools="Token not yet valid")
         if not issuer.embedded:
             return caller
         state = await self._directory.state(caller.tenant_id, caller.object_id)
+        prover = state
+        if caller.delegated:
+            prover = await self._directory.application_state(caller.tenant_id, caller.application_id)
         if (
             state is None
             or not state.enabled
-            or (caller.credential_id and caller.credential_id not in state.credentials)
+            or proved.issued < state.sessions_valid_from
+            or prover is None
+            or not prover.enabled
+            or (caller.credential_id and caller.credential_id not in prover.credentials)
         ):
             raise Unauthorized("AKV10048: The principal or the credential behind the token is no longer valid.")
         return caller if state.groups == caller.groups else replace(caller, groups=state.groups)
 
 
 class TokenRefused(Unauthorized):
-    """in_pools: the text of managed HSM, where it has one of its own."""
+    """in_pools: the text of managed HSM, where it has one of its own. in_arm: the code of the resource manager."""
 
-    def __init__(self, message: str, *, in_pools: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, in_pools: str | None = None, in_arm: str = "InvalidAuthenticationToken"
+    ) -> None:
         super().__init__(message)
         self.in_pools = in_pools
+        self.in_arm = in_arm
 
 
-def _wrong_audience(call: Call, found: object) -> TokenRefused:
+def _wrong_audience(call: Bearer, found: object) -> TokenRefused:
     expected, shown = call.resource, _shown(found)
     return TokenRefused(
         f"AKV10022: Invalid audience. Expected {expected}, found: {shown}.",
         in_pools=f"Found token with aud={shown}, but expected aud={expected}",
+        in_arm="InvalidAuthenticationTokenAudience",
     )
 
 

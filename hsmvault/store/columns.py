@@ -7,6 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
+from hsmvault.errors import BadRequest
 from hsmvault.model.algorithms import Curve, Family, KeySpec
 from hsmvault.store.statements import Value, checked
 
@@ -70,6 +71,20 @@ def spec_from_columns(family: str, size_bits: int, curve: str | None, public_exp
 
 def null_if_empty(text: str) -> str | None:
     return text or None
+
+
+def json_to_column(value: object) -> str:
+    """A frozen value of the model, or a tuple of such. Raises BadRequest for what the database would not keep: the
+    escaped form of NUL is refused as well.
+    """
+    try:
+        text = _encoder.encode(value).decode()
+    except UnicodeEncodeError:
+        raise BadRequest("A text contains a lone surrogate, which is not a character.") from None
+    if "\\u0000" in text:
+        checked("\0")
+    checked(text)
+    return text
 
 
 def value_to_column(value: object | None) -> str | None:

@@ -18,6 +18,8 @@ _FIELDS: Final = (
     "thumbprint_sha1",
     "thumbprint_sha256",
     "expires",
+    "starts",
+    "hint",
 )
 _COLUMNS: Final = [table.c[name] for name in _FIELDS]
 
@@ -48,6 +50,8 @@ async def insert_credential(tx: Transaction, credential: Credential) -> None:
         thumbprint_sha1=credential.thumbprint_sha1,
         thumbprint_sha256=credential.thumbprint_sha256,
         expires=credential.expires,
+        starts=credential.starts,
+        hint=credential.hint,
     )
     tx.changed("application", "", credential.application_id)
 
@@ -61,7 +65,5 @@ async def delete_credential(tx: Transaction, application_id: str, credential_id:
 
 
 def _decode(row: Row) -> Credential:
-    id, application_id, kind, display_name, verifier, thumbprint_sha1, thumbprint_sha256, expires = row
-    return Credential(
-        id, application_id, CredentialKind(kind), display_name, verifier, thumbprint_sha1, thumbprint_sha256, expires
-    )
+    values = dict(zip(_FIELDS, row, strict=True))
+    return Credential(**{**values, "kind": CredentialKind(values["kind"])})

@@ -63,8 +63,10 @@ def content(
     """Body and headers of a request that delivers one event. origin: `https://host:port` of the container. attempts:
     how often it was tried before.
     """
+    collection = _COLLECTIONS.get(event.object_type)
     data = _Data(
-        id=f"{origin}/{_COLLECTIONS[event.object_type]}/{event.name}/{event.version}",
+        # An event about the vault itself has the vault's own address.
+        id=f"{origin}/" if collection is None else f"{origin}/{collection}/{event.name}/{event.version}",
         vault_name=container.name,
         object_type=event.object_type,
         object_name=event.name,

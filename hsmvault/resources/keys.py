@@ -21,6 +21,7 @@ from hsmvault.model.keys import NO_TAGS, KeyName, KeyVersion
 from hsmvault.model.operations import Kind
 from hsmvault.model.release_policies import ReleasePolicy
 from hsmvault.resources import key_schedule, refusals, retention
+from hsmvault.resources.first_keys import First
 from hsmvault.resources.imported_keys import ImportedKey, WrappedKey, admitted_exponents
 from hsmvault.resources.key_cache import KeyCache, binding_of, held_by
 from hsmvault.resources.key_settings import EXCHANGE, KeySettings, changed_by, check_fits, terms_of, terms_of_new
@@ -68,11 +69,19 @@ class Keys:
         self._intents = intents
 
     async def create(
-        self, container: Container, name: str, spec: KeySpec, settings: KeySettings, *, hardware: bool
+        self,
+        container: Container,
+        name: str,
+        spec: KeySpec,
+        settings: KeySettings,
+        *,
+        hardware: bool,
+        first: First | None = None,
     ) -> KeyVersion:
         """A new key, or a new version of an existing one; nothing is inherited from the version before.
 
-        Raises BadRequest, Conflict (the name is deleted but recoverable), Unavailable, Throttled.
+        first: makes a new key or nothing. Raises BadRequest, Conflict (the name is deleted but recoverable, or is there
+        and ought not to be), Unavailable, Throttled.
         """
         terms = terms_of_new(container, spec.family, settings, hardware=hardware)
         if spec.family is Family.RSA and spec.public_exponent not in container.rsa_exponents:
@@ -81,7 +90,7 @@ class Keys:
         await self._check_name(container, name)
         version = self._identifiers.version()
         held = await custodian.generate(spec, binding_of(container.id, name, version), terms)
-        return await self._commit_new(container, name, version, held, settings, custodian, modulus=b"")
+        return await self._commit_new(container, name, version, held, settings, custodian, modulus=b"", first=first)
 
     async def admit(
         self, container: Container, name: str, key: ImportedKey, settings: KeySettings, *, hardware: bool
@@ -287,6 +296,7 @@ class Keys:
         *,
         modulus: bytes,
         record: Record | None = None,
+        first: First | None = None,
     ) -> KeyVersion:
         now = int(self._clock.now())
         try:
@@ -297,6 +307,8 @@ class Keys:
                 at_name = await store.name(tx, container.id, name.lower())
                 _check_takes_version(container, at_name)
                 await self._check_latest(tx, at_name)
+                if first is not None and at_name is not None:
+                    raise refusals.changed_meanwhile(Kind.KEYS, name)
                 if not isinstance(settings, KeySettings):
                     settings = await settings(tx, at_name, now)
                 row = KeyVersion(
@@ -322,6 +334,8 @@ class Keys:
                 await store.insert_version(tx, row, at_name=at_name)
                 await self._intents.keep(tx, held)
                 policy = None if at_name is None else at_name.rotation_policy
+                if first is not None:
+                    policy = await first.begin(tx, row, now)
                 await key_schedule.begin(tx, container, policy, row, is_new=at_name is None)
                 await key_schedule.announce(tx, container, key_schedule.NEW_VERSION, row, self._identifiers, now)
                 if record is not None:

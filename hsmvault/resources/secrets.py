@@ -134,6 +134,10 @@ class Secrets:
             value = await sealer.open(row.sealed, found.binding)
         return OpenSecret(row, value.decode(), row.content_type)
 
+    async def latest(self, container: Container, name: str) -> SecretVersion:
+        """What is known of a secret besides its value, disabled or not. Raises NotFound."""
+        return (await self._cache.find(container, name, None)).row
+
     async def page(self, container: Container, after: str | None, limit: int) -> tuple[SecretVersion, ...]:
         """Latest versions by name, those behind `after`; also disabled ones. Without their values."""
         return await self._cache.page(container, after, limit)

@@ -10,6 +10,7 @@ from hsmvault.model.keys import NO_TAGS
 from hsmvault.store import columns
 from hsmvault.store.database import Transaction
 from hsmvault.store.schema import certificate_names, certificate_operations
+from hsmvault.store.schema.installation import deleted_containers
 from hsmvault.store.statements import Row, Statement, Value, same
 
 _FIELDS: Final = (
@@ -54,11 +55,15 @@ _ANY = Statement(sa.select(*_COLUMNS).select_from(_joined).where(_this))
 _DUE = Statement(
     sa.select(*_COLUMNS)
     .select_from(_joined)
-    .where(_table.c.retry_at <= sa.bindparam("now"))
+    .where(_table.c.retry_at <= sa.bindparam("now"), _table.c.container_id.not_in(deleted_containers()))
     .order_by(_table.c.retry_at, _table.c.container_id, _table.c.folded)
     .limit(sa.bindparam("limit"))
 )
-_NEXT = Statement(sa.select(sa.func.min(_table.c.retry_at)).where(_table.c.retry_at.is_not(None)))
+_NEXT = Statement(
+    sa.select(sa.func.min(_table.c.retry_at)).where(
+        _table.c.retry_at.is_not(None), _table.c.container_id.not_in(deleted_containers())
+    )
+)
 _INSERT = Statement(sa.insert(_table), _FIELDS)
 _UPDATE = Statement(
     sa.update(_table).where(_this, same(_table.c.request_id), _table.c.revision == sa.bindparam("read_revision")),
@@ -80,7 +85,8 @@ async def find_any(tx: Transaction, container_id: str, name: str) -> Certificate
 
 
 async def due(tx: Transaction, now: int, limit: int) -> list[CertificateOperation]:
-    """Of every container, those that are to go on by now, the longest due first; of names deleted or not."""
+    """Of every container that is in use, those that are to go on by now, the longest due first; of names deleted or
+    not."""
     return [_decode(row) for row in await tx.rows(_DUE, now=now, limit=limit)]
 
 

@@ -1,5 +1,6 @@
 """Vaults and managed HSM pools."""
 
+import logging
 import re
 from ipaddress import ip_network
 
@@ -13,6 +14,8 @@ from hsmvault.model.network import NetworkRules, PrivateEndpointConnection, Subn
 from hsmvault.store.database import Transaction
 from hsmvault.store.schema import containers as table
 from hsmvault.store.statements import Row, Statement, Value, checked, same
+
+LOG = logging.getLogger("hsmvault.store")
 
 _NAMES = (
     "id",
@@ -72,6 +75,7 @@ _OF_GROUP = Statement(
     .order_by(table.c.name)
     .limit(sa.bindparam("most"))
 )
+_OF_WORLD = Statement(sa.select(table.c.kind, table.c.name).where(same(table.c.world_id)))
 _DELETED = Statement(
     sa.select(*_COLUMNS)
     .where(
@@ -84,7 +88,12 @@ _DELETED = Statement(
 )
 _DUE = Statement(
     sa.select(*_COLUMNS)
-    .where(sa.or_(table.c.purging, sa.and_(table.c.purge_at.is_not(None), table.c.purge_at <= sa.bindparam("now"))))
+    .where(
+        sa.or_(
+            table.c.purging == sa.bindparam("purging"),
+            sa.and_(table.c.purge_at.is_not(None), table.c.purge_at <= sa.bindparam("now")),
+        )
+    )
     .order_by(table.c.purge_at, table.c.id)
     .limit(sa.bindparam("most"))
 )
@@ -148,7 +157,12 @@ async def deleted(
 
 async def to_purge(tx: Transaction, now: int, most: int) -> list[Container]:
     """Those whose purge was asked for, or whose retention ended. now: seconds since 1970 UTC."""
-    return [_decode(row) for row in await tx.rows(_DUE, now=now, most=most)]
+    return [_decode(row) for row in await tx.rows(_DUE, purging=True, now=now, most=most)]
+
+
+async def of_world(tx: Transaction, world_id: str) -> list[tuple[ContainerKind, str]]:
+    """Kinds and names, in lower case, of those that have this security world, deleted ones too."""
+    return [(ContainerKind(row[0]), str(row[1])) for row in await tx.rows(_OF_WORLD, world_id=world_id)]
 
 
 async def delete(tx: Transaction, container: Container) -> bool:
@@ -294,7 +308,6 @@ def _decode(row: Row) -> Container:
     values = dict(zip(_NAMES, row, strict=True))
     if _GUID.fullmatch(values["id"]) is None:
         raise Damaged("The object is not available.", detail="the id of a container in the database is not a GUID")
-    network = _network_decoder.decode(values["network"])
     return Container(
         id=values["id"],
         kind=ContainerKind(values["kind"]),
@@ -308,16 +321,7 @@ def _decode(row: Row) -> Container:
         software_keys=bool(values["software_keys"]),
         authorization=AuthorizationModel(values["authorization_model"]),
         retention=Retention(values["retention_days"], bool(values["purge_protection"])),
-        network=NetworkRules(
-            network.allow_by_default,
-            tuple(ip_network(text) for text in network.ranges),
-            network.public_access,
-            network.bypass,
-            network.subnets,
-            network.service_tags,
-            network.perimeter,
-            network.set,
-        ),
+        network=_decode_network(values["network"]),
         access_policies=tuple(
             AccessPolicy(
                 policy.tenant_id,
@@ -340,4 +344,24 @@ def _decode(row: Row) -> Container:
         deleted_at=values["deleted_at"],
         purge_at=values["purge_at"],
         purging=bool(values["purging"]),
+    )
+
+
+def _decode_network(text: str) -> NetworkRules:
+    """What cannot be read lets nobody in; other containers go on, and so does the start."""
+    try:
+        network = _network_decoder.decode(text)
+        ranges = tuple(ip_network(one) for one in network.ranges)
+    except ValueError:  # msgspec's errors are ValueErrors
+        LOG.error("the network rules of a container cannot be read: it is closed until new ones are set")
+        return NetworkRules.closed()
+    return NetworkRules(
+        network.allow_by_default,
+        ranges,
+        network.public_access,
+        network.bypass,
+        network.subnets,
+        network.service_tags,
+        network.perimeter,
+        network.set,
     )

@@ -16,6 +16,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from hsmvault.model.objects import ObjectName
 from hsmvault.store.database import Transaction
+from hsmvault.store.schema.installation import deleted_containers
 from hsmvault.store.statements import Row, Statement, Value, same
 
 
@@ -165,7 +166,7 @@ class ObjectStore(Generic[N, V]):
         )
         self._due = Statement(
             sa.select(*rows.name_columns)
-            .where(names.c.purge_at <= sa.bindparam("now"), deleted)
+            .where(names.c.purge_at <= sa.bindparam("now"), deleted, names.c.container_id.not_in(deleted_containers()))
             .order_by(names.c.purge_at)
             .limit(limit)
         )
@@ -339,7 +340,8 @@ class ObjectStore(Generic[N, V]):
         return [self._both(row) for row in rows]
 
     async def due_for_purge(self, tx: Transaction, now: int, limit: int) -> list[N]:
-        """Deleted names of every container whose purge_at has come, the longest due first."""
+        """Deleted names whose purge_at has come, the longest due first, of every container that is in use: those of a
+        deleted one come back with it, or go with it."""
         return [self._rows.decode_name(row) for row in await tx.rows(self._due, now=now, limit=limit)]
 
     async def _mark(

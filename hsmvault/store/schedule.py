@@ -14,15 +14,21 @@ import sqlalchemy as sa
 from hsmvault.store.database import Transaction
 from hsmvault.store.schema import key_names, key_versions
 from hsmvault.store.schema import schedule as table
+from hsmvault.store.schema.installation import deleted_containers
 from hsmvault.store.statements import Statement, same
 
 _FIELDS: Final = ("container_id", "kind", "folded", "what", "due_at")
 _COLUMNS: Final = [table.c[name] for name in _FIELDS]
 _OBJECT: Final = same(table.c.container_id, table.c.kind, table.c.folded)
 
+# Those of a deleted container wait for its recovery, or go with it.
 _DUE = Statement(
     sa.select(*_COLUMNS)
-    .where(same(table.c.kind, table.c.what), table.c.due_at <= sa.bindparam("now"))
+    .where(
+        same(table.c.kind, table.c.what),
+        table.c.due_at <= sa.bindparam("now"),
+        table.c.container_id.not_in(deleted_containers()),
+    )
     .order_by(table.c.due_at, table.c.container_id, table.c.kind, table.c.folded)
     .limit(sa.bindparam("limit"))
 )
@@ -94,7 +100,7 @@ async def of_object(tx: Transaction, container_id: str, kind: str, folded: str) 
 
 
 async def due(tx: Transaction, kind: str, what: What, now: int, limit: int) -> list[Due]:
-    """Of every container, the longest due first."""
+    """Of every container that is in use, the longest due first."""
     rows = await tx.rows(_DUE, kind=kind, what=what.value, now=now, limit=limit)
     return [Due(container_id, kind, folded, What(word), due_at) for container_id, kind, folded, word, due_at in rows]
 

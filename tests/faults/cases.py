@@ -4,14 +4,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from hsmvault.model.containers import Container
-from tests.faults import observing, vault_observing
+from tests.faults import container_actions, observing, vault_observing
 from tests.faults.actions import CASES as KEY_CASES
 from tests.faults.actions import Case, Setup
+from tests.faults.container_actions import CONTAINER_CASES
 from tests.faults.observing import State
 from tests.faults.parts import Parts
 from tests.faults.vault_actions import CERTIFICATE_CASES, SECRET_CASES
 
-CASES: Mapping[str, Case] = {**KEY_CASES, **SECRET_CASES, **CERTIFICATE_CASES}
+CASES: Mapping[str, Case] = {**KEY_CASES, **SECRET_CASES, **CERTIFICATE_CASES, **CONTAINER_CASES}
 
 
 @dataclass(frozen=True)
@@ -24,9 +25,12 @@ class Observer:
 
 _KEYS = Observer(observing.observe, observing.require_usable)
 _SECRETS = Observer(vault_observing.observe_secret, vault_observing.require_secret_usable)
+_CONTAINERS = Observer(container_actions.observe, container_actions.require_usable)
 _CERTIFICATES = Observer(vault_observing.observe_certificate, vault_observing.require_certificate_usable)
 
 
 def observer_of(case: str) -> Observer:
     """case: a name of CASES."""
+    if case in CONTAINER_CASES:
+        return _CONTAINERS
     return _SECRETS if case in SECRET_CASES else _CERTIFICATES if case in CERTIFICATE_CASES else _KEYS

@@ -1,4 +1,5 @@
-"""A first start makes two worlds, each on a token of its own. Killed at any instant, the next one completes it."""
+"""A first start makes two worlds and four spare ones, each on a token of its own. Killed at any instant, the next one
+completes it."""
 
 import os
 import signal
@@ -15,6 +16,7 @@ from tests.faults.wire import create, require_use, version_of
 from tests.instance import folder_for_data, free_ports, launch, running
 
 KILLS = 12
+SPARE = [f"pool-{number}" for number in range(1, 5)]
 _PORT_TAKEN = 5  # exit code
 
 
@@ -41,7 +43,7 @@ def test_a_first_start_that_is_killed_is_completed_by_the_next() -> None:
                         created = create(owner(), f"first-{kind}", kind)
                         assert created.status == 200, created
                         require_use(owner(), f"first-{kind}", version_of(created))
-                assert _complete_worlds(data_dir) == ["default", "devhsm"]
+                assert _complete_worlds(data_dir) == ["default", "devhsm", *SPARE]
                 assert instance.failures() == []
 
 

@@ -8,9 +8,11 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Select,
     Table,
     UniqueConstraint,
     false,
+    select,
     true,
 )
 
@@ -64,6 +66,7 @@ worlds = Table(
     Column("export_key_id", LargeBinary),
     Column("attestation_key_id", LargeBinary),
     Column("attestation_certificate", LargeBinary),
+    Column("state", text(), nullable=False, server_default="serving"),
     UniqueConstraint("name"),
 )
 
@@ -146,6 +149,12 @@ Index(
     sqlite_where=containers.c.purge_at.is_not(None),
     postgresql_where=containers.c.purge_at.is_not(None),
 )
+
+
+def deleted_containers() -> Select[tuple[str]]:
+    """Ids of those that are deleted, from the index above."""
+    return select(containers.c.id).where(containers.c.purge_at.is_not(None))
+
 
 data_keys = Table(
     "data_keys",

@@ -23,7 +23,7 @@ role_assignments = Table(
     Column("created_by", text(), nullable=False, server_default=EMPTY),
     Column("updated", BigInteger, nullable=False, server_default="0"),
     Column("updated_by", text(), nullable=False, server_default=EMPTY),
-    UniqueConstraint("folded_scope", "role_id", "principal_id"),
+    UniqueConstraint("folded_scope", "role_id", "principal_id", "tenant_id"),
 )
 Index("ix_role_assignments_principal_id", role_assignments.c.principal_id, role_assignments.c.folded_scope)
 

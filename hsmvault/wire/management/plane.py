@@ -85,6 +85,7 @@ class ManagementPlane:
             return await self._pipeline.run(call, work)
         except RequestError as refusal:
             call.status, call.refusal = failures.status_of(refusal), refusal
+            refusal.inner = None  # what keys and secrets say on the data plane; ARM's errors have no inner ones
             if isinstance(refusal, Unauthorized):
                 headers["WWW-Authenticate"] = self._challenge(has_bearer(call.authorization))
             raise

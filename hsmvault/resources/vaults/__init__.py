@@ -1,0 +1,1 @@
+"""Vaults as resources: made, changed, deleted, recovered and purged through the management plane."""

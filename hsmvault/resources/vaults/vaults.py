@@ -1,0 +1,252 @@
+"""The life of vaults: create, change, read, list, delete.
+
+Every change is one transaction that compares the vault's revision with the one that was read. Whoever loses against
+another request begins again with what that has left, so that nothing of either is lost, and nothing is half done.
+"""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+from hsmvault.clock import Clock, Identifiers
+from hsmvault.model.containers import AccessPolicy, Container, ContainerKind
+from hsmvault.resources import retention
+from hsmvault.resources.locations import folded_location
+from hsmvault.resources.vaults import access_policies, events, refusals, rules
+from hsmvault.resources.vaults.access_policies import Change
+from hsmvault.resources.vaults.settings import Actor, MaySwitch, Place, VaultSettings
+from hsmvault.store import containers, resource_groups, roles
+from hsmvault.store.database import Conflicted, Database, Transaction
+
+_ATTEMPTS: Final = 5  # guessed: that so many others come in between is no accident any more
+_VAULT: Final = ContainerKind.VAULT
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class VaultRules:
+    """What the installation says about its vaults.
+
+    world_id: security world of new ones. locations: where they can be, as folded_location() writes them; the
+    first is the usual one. software_keys: whether they take keys outside the HSM. subnets: ids of the configured
+    subnets, in lower case.
+    """
+
+    world_id: str
+    locations: tuple[str, ...]
+    software_keys: bool = True
+    subnets: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """The vault after a PUT, and whether it was made by it."""
+
+    container: Container
+    is_new: bool
+
+
+class Vaults:
+    def __init__(self, database: Database, clock: Clock, identifiers: Identifiers, given: VaultRules) -> None:
+        self._database = database
+        self._clock = clock
+        self._identifiers = identifiers
+        self._given = given
+
+    @property
+    def rules(self) -> VaultRules:
+        return self._given
+
+    async def put(
+        self, place: Place, settings: VaultSettings, actor: Actor, *, may_switch: MaySwitch, rbac: bool
+    ) -> Put:
+        """Make a vault, change the one that is there, or recover a deleted one when the settings say so.
+
+        rbac: the permission model of a new vault whose settings name none. Raises BadRequest, NotFound (the resource
+        group), Conflict (the name is another vault's, or a deleted one's).
+        """
+        rules.check_name(place.name)
+        return await self._again(place.name, lambda: self._put(place, settings, actor, may_switch, rbac=rbac))
+
+    async def patch(self, place: Place, settings: VaultSettings, actor: Actor, may_switch: MaySwitch) -> Container:
+        """Change what the settings say. Raises NotFound, BadRequest, Conflict."""
+
+        async def change(container: Container) -> Container:
+            wanted = rules.changed(container, settings, whole=False, subnets=self._subnets)
+            await _check_model(container, wanted, may_switch)
+            return wanted
+
+        return await self._change(place, change, actor)
+
+    async def change_policies(
+        self, place: Place, kind: Change, policies: Sequence[AccessPolicy], actor: Actor
+    ) -> Container:
+        """Add to access policies, replace them or take from them. Raises NotFound, BadRequest, Conflict."""
+
+        async def change(container: Container) -> Container:
+            after = access_policies.changed(container.access_policies, kind, policies, container.tenant_id)
+            return replace(container, access_policies=after)
+
+        return await self._change(place, change, actor)
+
+    async def get(self, place: Place) -> Container:
+        """Raises NotFound."""
+        async with self._database.read() as tx:
+            return await _found(tx, place)
+
+    async def of_group(self, subscription_id: str, group: str, after: str, most: int) -> list[Container]:
+        """Those in use, by name in lower case, behind the name `after`. Raises NotFound for the resource group."""
+        async with self._database.read() as tx:
+            if await resource_groups.find(tx, subscription_id, group) is None:
+                raise refusals.group_not_found(group)
+            return await containers.of_group(tx, subscription_id.lower(), group, _VAULT, after=after, most=most)
+
+    async def of_subscription(self, subscription_id: str, after: str, most: int) -> list[Container]:
+        """Those in use, by name in lower case, behind the name `after`."""
+        async with self._database.read() as tx:
+            return await containers.of_subscription(tx, subscription_id.lower(), _VAULT, after=after, most=most)
+
+    async def is_name_free(self, name: str) -> bool:
+        """A name is in use in every subscription and tenant, and a deleted vault holds it."""
+        async with self._database.read() as tx:
+            return await containers.find(tx, _VAULT, name) is None
+
+    async def delete(self, place: Place) -> bool:
+        """It is no host of the data plane from now on, and waits for its recovery or the end of its retention. Its role
+        assignments, and those below it, are gone and do not come back. False when there is no such vault.
+
+        Raises Conflict.
+        """
+
+        async def attempt() -> bool:
+            now = int(self._clock.now())
+            async with self._database.write() as tx:
+                container = await containers.find(tx, _VAULT, place.name)
+                if container is None or container.deleted_at is not None or not place.holds(container):
+                    return False
+                await delete_container(tx, container, now)
+            return True
+
+        return await self._again(place.name, attempt)
+
+    @property
+    def _subnets(self) -> Collection[str]:
+        return self._given.subnets
+
+    async def _put(
+        self, place: Place, settings: VaultSettings, actor: Actor, may_switch: MaySwitch, *, rbac: bool
+    ) -> Put:
+        async with self._database.read() as tx:
+            existing = await containers.find(tx, _VAULT, place.name)
+        if existing is None:
+            return await self._make(place, settings, actor, rbac=rbac)
+        if not place.holds(existing):
+            is_ours = existing.deleted_at is not None and existing.tenant_id == place.tenant_id
+            raise refusals.held_by_deleted() if is_ours else refusals.name_taken(place.name)
+        if existing.deleted_at is not None:
+            return Put(await self._recover(place, existing, settings, actor), is_new=False)
+        if settings.recover:
+            return Put(existing, is_new=False)  # an answer that was lost: the client asks once more
+        _check_location(existing, settings, place)
+        wanted = rules.changed(existing, settings, whole=True, subnets=self._subnets)
+        await _check_model(existing, wanted, may_switch)
+        return Put(await self._write(existing, wanted, actor), is_new=False)
+
+    async def _make(self, place: Place, settings: VaultSettings, actor: Actor, *, rbac: bool) -> Put:
+        if settings.recover:
+            raise refusals.deleted_not_found(place.name)
+        given, now = self._given, int(self._clock.now())
+        container = rules.made(
+            place,
+            settings,
+            actor,
+            now,
+            id=self._identifiers.guid(),
+            world_id=given.world_id,
+            software_keys=given.software_keys,
+            rbac=rbac,
+            locations=given.locations,
+            subnets=given.subnets,
+        )
+        async with self._database.write() as tx:
+            group = await resource_groups.find(tx, place.subscription_id, place.group)
+            if group is None:
+                raise refusals.group_not_found(place.group)
+            container = replace(container, resource_group=group.name)
+            await containers.insert(tx, container)
+        return Put(container, is_new=True)
+
+    async def _recover(self, place: Place, deleted: Container, settings: VaultSettings, actor: Actor) -> Container:
+        """As it was, whatever else the body says; the permissions of Azure RBAC are to be assigned anew."""
+        if not settings.recover:
+            raise refusals.held_by_deleted()
+        if deleted.purging:
+            raise refusals.being_purged(place.name)
+        _check_location(deleted, settings, place)
+        if settings.tenant_id is not None and settings.tenant_id != deleted.tenant_id:
+            raise refusals.foreign_tenant(settings.tenant_id[:64], deleted.tenant_id)
+        now = int(self._clock.now())
+        recovered = rules.signed(replace(deleted, deleted_at=None, purge_at=None), actor, now)
+        async with self._database.write() as tx:
+            if await resource_groups.find(tx, place.subscription_id, place.group) is None:
+                raise refusals.group_not_found(place.group)
+            await containers.update(tx, recovered)
+        return replace(recovered, revision=recovered.revision + 1)
+
+    async def _change(
+        self, place: Place, change: Callable[[Container], Awaitable[Container]], actor: Actor
+    ) -> Container:
+        async def attempt() -> Container:
+            async with self._database.read() as tx:
+                container = await _found(tx, place)
+            return await self._write(container, await change(container), actor)
+
+        return await self._again(place.name, attempt)
+
+    async def _write(self, before: Container, wanted: Container, actor: Actor) -> Container:
+        """A body that changes nothing changes nothing: neither the revision nor systemData."""
+        if wanted == before:
+            return before
+        now = int(self._clock.now())
+        after = rules.signed(wanted, actor, now)
+        async with self._database.write() as tx:
+            await containers.update(tx, after)
+            await events.announce(tx, before, after, self._identifiers, now)
+        return replace(after, revision=after.revision + 1)
+
+    async def _again(self, name: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        """Until nobody else was faster. Raises Conflict when somebody always is."""
+        for _ in range(_ATTEMPTS):
+            try:
+                return await attempt()
+            except Conflicted:
+                continue
+        raise refusals.changed_meanwhile(name)
+
+
+async def delete_container(tx: Transaction, container: Container, now: int) -> None:
+    """Soft, for vaults and pools alike. now: seconds since 1970 UTC, of the wall clock. Raises Conflicted."""
+    purge_at = await retention.purge_at(tx, container.retention, now)
+    await containers.update(tx, replace(container, deleted_at=now, purge_at=purge_at))
+    await roles.delete_at(tx, container.resource_id)
+
+
+async def _found(tx: Transaction, place: Place) -> Container:
+    container = await containers.find(tx, _VAULT, place.name)
+    if container is None or container.deleted_at is not None or not place.holds(container):
+        raise refusals.not_found(place.name, place.group)
+    return container
+
+
+def _check_location(existing: Container, settings: VaultSettings, place: Place) -> None:
+    """A PUT names a location; without one the vault's own is meant."""
+    wanted = settings.location
+    if wanted is not None and folded_location(wanted) != folded_location(existing.location):
+        raise refusals.other_location(place.name, place.group, existing.location, wanted[:64])
+
+
+async def _check_model(before: Container, after: Container, may_switch: MaySwitch) -> None:
+    """Raises BadRequest (InsufficientPermissions)."""
+    if before.authorization is not after.authorization and not await may_switch():
+        raise refusals.model_change()

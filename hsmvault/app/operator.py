@@ -10,16 +10,29 @@ from hsmvault.app.authorities import refuse_changed
 from hsmvault.app.command_records import ROTATION_WRITER, of_world, recorded
 from hsmvault.app.reconciliation import node_id
 from hsmvault.app.rotations import BACK_UP, Rotating, alone_on_node, told, wanted_world
+from hsmvault.app.spare_worlds import complete_spare
 from hsmvault.app.system_key_rotation import SystemKeyRotation
 from hsmvault.app.world_completion import complete_world
-from hsmvault.app.worlds import KnownWorld, found_world, known_world, known_worlds, loaded_module, profile_of
+from hsmvault.app.worlds import (
+    GEOGRAPHY,
+    WORLD_NAME,
+    KnownWorld,
+    forget_intent,
+    found_world,
+    known_world,
+    known_worlds,
+    loaded_module,
+    profile_of,
+)
 from hsmvault.clock import RandomIdentifiers, SystemClock
 from hsmvault.config import Checked, Settings
 from hsmvault.custody.world import World
-from hsmvault.errors import HsmRefusal, OperatorError, RequestError
+from hsmvault.errors import ConfigurationError, HsmRefusal, OperatorError, RequestError
 from hsmvault.hsm.inspection import Inspection, check_token
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.token import Token
+from hsmvault.model.worlds import WorldRow, WorldState
+from hsmvault.store import worlds
 from hsmvault.store.database import Database
 from hsmvault.store.migrations import migrate as migrate_schema
 
@@ -27,31 +40,73 @@ _SYSTEM_KEY_MAKE, _SYSTEM_KEY_ROTATE = "SystemKeyMake", "SystemKeyRotate"
 _WORLD_KEY_MAKE, _WORLD_KEY_ROTATE = "WorldKeyMake", "WorldKeyRotate"
 
 
-async def initialize(settings: Settings, pin: Pin, so_pin: Pin) -> Sequence[str]:
-    """The ceremony on the configured token, once. Raises OperatorError; an existing world is never overwritten."""
+async def initialize(settings: Settings, pin: Pin, so_pin: Pin, world: str = WORLD_NAME) -> Sequence[str]:
+    """The ceremony on the token that is configured for this world, once. Raises OperatorError; an existing world is
+    never overwritten.
+    """
     clock, identifiers = SystemClock(), RandomIdentifiers()
     migrate_schema(settings.store_url)
     database = await Database.open(settings.store_url, clock=clock)
     try:
-        known = await known_world(database)
-        if known is not None:
-            raise HsmRefusal(
-                f"This installation has a security world already, on token '{known.row.token_label}'; it is not "
-                "overwritten, because everything that it protects would be lost."
-            )
+        token_label, geography = _declared(settings, world)
+        if world != WORLD_NAME and await known_world(database) is None:
+            raise HsmRefusal("This installation has no security world yet: run 'hsmvault init' without --world first.")
+        row = await _unfinished(database, world)
         async with loaded_module(settings) as module:
-            known = await found_world(
-                settings, database, module, clock, identifiers, pin=pin, so_pin=so_pin, make_token=False
-            )
+            if row is None or row.state is not WorldState.FOUNDED:
+                known = await found_world(
+                    settings,
+                    database,
+                    module,
+                    clock,
+                    identifiers,
+                    pin=pin,
+                    so_pin=so_pin,
+                    make_token=False,
+                    name=world,
+                    token_label=token_label,
+                    geography=geography,
+                    state=WorldState.SERVING if world == WORLD_NAME else WorldState.FOUNDED,
+                    replaces=row,
+                )
+                row = known.row
             node = node_id(settings.layout, identifiers)  # complete before the operator is told to back up the token
-            await complete_world(settings, database, module, clock, identifiers, known.row, pin=pin, owner=node)
+            complete = complete_world if world == WORLD_NAME else complete_spare
+            await complete(settings, database, module, clock, identifiers, row, pin=pin, owner=node)
     finally:
         await database.close()
     return (
-        f"The security world '{known.row.name}' was made on token '{known.row.token_label}' "
-        f"({known.row.custody} custody).",
+        f"The security world '{row.name}' was made on token '{row.token_label}' ({row.custody} custody).",
         "Back up the token and its PINs now, by the procedure of its vendor: without them nothing can be opened again.",
     )
+
+
+def _declared(settings: Settings, name: str) -> tuple[str, str]:
+    """Label of the token and geography of a world of the configuration. Raises ConfigurationError."""
+    if name == WORLD_NAME:
+        return settings.hsm.token_label, GEOGRAPHY
+    for world in settings.worlds:
+        if world.name == name:
+            return world.token_label, world.geography
+    raise ConfigurationError(f"There is no [[worlds]] table with the name '{name}'.")
+
+
+async def _unfinished(database: Database, name: str) -> WorldRow | None:
+    """A world that an interrupted attempt has left to be completed, or what a purged pool has left. The token of that
+    is to be wiped by the procedure of its vendor: keys on it are found by the ceremony, which refuses. Raises
+    HsmRefusal for a world that is at work.
+    """
+    async with database.write() as tx:
+        row = await worlds.world(tx, name)
+        if row is not None and row.is_at_work:
+            which = "a security world" if name == WORLD_NAME else f"the security world '{name}'"
+            raise HsmRefusal(
+                f"This installation has {which} already, on token '{row.token_label}'; it is not overwritten, because "
+                "everything that it protects would be lost."
+            )
+        if row is not None and row.state is not WorldState.FOUNDED:
+            await forget_intent(tx, row)
+    return row
 
 
 async def migrate(settings: Settings) -> Sequence[str]:

@@ -14,9 +14,12 @@ from dataclasses import replace
 from hsmvault.app.authorities import refuse_changed
 from hsmvault.app.checking import unreadable
 from hsmvault.app.containers import declare_containers
+from hsmvault.app.exporting import begin_exports
 from hsmvault.app.first_start import POOL_WORLD, FirstStart, first_start
 from hsmvault.app.reconciliation import is_needed, node_id, reconcile, renew
 from hsmvault.app.sending import begin_subscriptions
+from hsmvault.app.spare_worlds import SpareWorlds
+from hsmvault.app.subscriptions import declare_subscriptions
 from hsmvault.app.token_files import write_softhsm_configuration
 from hsmvault.app.world_completion import complete_world
 from hsmvault.app.worlds import WORLD_NAME, KnownWorld, found_world, known_worlds, loaded_module
@@ -25,12 +28,13 @@ from hsmvault.config import Prepared, Settings
 from hsmvault.custody.intents import Intents
 from hsmvault.custody.resident import ResidentCustodian
 from hsmvault.custody.world import World
-from hsmvault.errors import HsmRefusal
+from hsmvault.errors import HsmRefusal, OperatorError
 from hsmvault.hsm.inspection import inspect_token
 from hsmvault.hsm.module import Module
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.sessions import in_thread
 from hsmvault.hsm.token import Token
+from hsmvault.model.worlds import WorldState
 from hsmvault.store.database import Database
 from hsmvault.store.migrations import migrate
 
@@ -57,8 +61,10 @@ async def prepare(settings: Settings, pin: Pin, so_pin: Pin | None = None) -> Pr
         first = FirstStart()
         if so_pin is not None:
             first = await first_start(settings, database, clock, identifiers)
+        await declare_subscriptions(settings, database, clock, identifiers)
         hosts = await declare_containers(settings, database, clock, identifiers, first)
         await begin_subscriptions(settings, database)
+        await in_thread("audit-exports", lambda: begin_exports(settings))
         return Prepared(first.environment, first.identity_environment, hosts)
     finally:
         await database.close()
@@ -87,9 +93,16 @@ async def _prepare_worlds(
     node = node_id(settings.layout, identifiers)
     whole = []
     for world in known.values():
+        if world.row.state is WorldState.SPARE:
+            continue  # nothing depends on it yet; it is looked at at the first start behind its claim
         await _inspect(module, world, pin)
         row = await complete_world(settings, database, module, clock, identifiers, world.row, pin=pin, owner=node)
         whole.append(replace(world, row=row))
+    if so_pin is not None:  # behind the others, whose tokens have shown that the PIN is right
+        try:
+            await SpareWorlds(settings, database, module, clock, identifiers, pin, so_pin, node).fill_up()
+        except OperatorError as error:  # what is there is served all the same
+            LOG.error("not every spare security world could be made, the next start tries again: %s", error)
     await _reconcile(settings, database, module, whole, clock, identifiers, pin)
 
 

@@ -6,10 +6,10 @@ rows anew, and uses the keys of the new generation from then on; nothing needs a
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from hsmvault.app.observation import show_cache, show_tokens
+from hsmvault.app.observation import hide_token, show_cache, show_token, show_tokens
 from hsmvault.app.reloading import Reload
 from hsmvault.app.worlds import WORLD_NAME, KnownWorld, known_worlds
 from hsmvault.clock import Clock, Identifiers
@@ -27,7 +27,7 @@ from hsmvault.custody.world import TokenSystemKey, World
 from hsmvault.hsm.module import Module
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.token import Token
-from hsmvault.model.worlds import ACTIVE, RETIRED
+from hsmvault.model.worlds import ACTIVE, RETIRED, WorldState
 from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.data_keys import DataKeys
 from hsmvault.store.database import Database
@@ -57,42 +57,57 @@ class ServedWorld:
         self.ring.replace(*system_keys(self.world, known))
 
 
-@dataclass(frozen=True, slots=True)
 class ServedWorlds:
-    """all: the default one first. The mappings are by the id of the world."""
+    """The worlds by their ids, in mappings that grow and shrink with them.
 
-    all: tuple[ServedWorld, ...]
-    reload: Reload
+    custody, worlds, sealers, rings, geographies: of every one, by its id; whoever was given one of them keeps it and
+    sees what comes. worlds: for a MAC, or for random bytes of the token.
+    """
+
+    def __init__(self, default_id: str) -> None:
+        self.custody: dict[str, WorldCustody] = {}
+        self.worlds: dict[str, World] = {}
+        self.sealers: dict[str, Sealer] = {}
+        self.rings: dict[str, KeyRing] = {}
+        self.geographies: dict[str, str] = {}
+        self.reload = Reload("security worlds", self._nobody)
+        self._default_id = default_id
+        self._by_id: dict[str, ServedWorld] = {}
 
     @property
     def default(self) -> ServedWorld:
         """Serves the vaults; its sealer everything that is sealed in software, and skip tokens."""
-        return self.all[0]
+        return self._by_id[self._default_id]
 
     @property
-    def custody(self) -> Mapping[str, WorldCustody]:
-        return {one.id: one.custody for one in self.all}
-
-    @property
-    def worlds(self) -> Mapping[str, World]:
-        """For a MAC, or for random bytes of the token."""
-        return {one.id: one.world for one in self.all}
-
-    @property
-    def sealers(self) -> Mapping[str, Sealer]:
-        return {one.id: one.sealer for one in self.all}
-
-    @property
-    def rings(self) -> Mapping[str, KeyRing]:
-        return {one.id: one.ring for one in self.all}
-
-    @property
-    def geographies(self) -> Mapping[str, str]:
-        return {one.id: one.geography for one in self.all}
+    def all(self) -> tuple[ServedWorld, ...]:
+        """The default one first."""
+        return tuple(self._by_id.values())
 
     @property
     def tokens(self) -> tuple[Token, ...]:
-        return tuple(one.token for one in self.all)
+        return tuple([one.token for one in self._by_id.values()])
+
+    def get(self, world_id: str) -> ServedWorld | None:
+        return self._by_id.get(world_id)
+
+    def add(self, one: ServedWorld) -> None:
+        self._by_id[one.id] = one
+        self.custody[one.id] = one.custody
+        self.worlds[one.id] = one.world
+        self.sealers[one.id] = one.sealer
+        self.rings[one.id] = one.ring
+        self.geographies[one.id] = one.geography
+
+    async def leave(self, world_id: str) -> None:
+        """Serve it no more: its keys are to be destroyed, or are."""
+        gone = self._by_id.pop(world_id)
+        for mapping in (self.custody, self.worlds, self.sealers, self.rings, self.geographies):
+            mapping.pop(world_id)
+        await gone.token.close()
+
+    async def _nobody(self) -> None:
+        """Until start_worlds() has put its own in place."""
 
 
 def system_keys(world: World, known: KnownWorld) -> tuple[SystemKey, list[SystemKey]]:
@@ -124,32 +139,49 @@ async def start_worlds(
     on_fatal: Callable[[str], None],
     may_be_down: bool,
 ) -> ServedWorlds:
-    """Log in to the token of every world, one after the other. known: the default one first. Raises HsmRefusal."""
-    by_id: dict[str, ServedWorld] = {}
+    """Log in to the token of every world that serves, one after the other; that of a spare one sleeps until a pool has
+    the world. known: the default one first. Raises HsmRefusal.
+    """
+    served = ServedWorlds(known[0].row.id)
     reading = asyncio.Lock()
 
     async def read_again() -> None:
         async with reading:  # what was read first is used first
-            for found in await known_worlds(parts.database):
-                if (served := by_id.get(found.row.id)) is not None:
-                    served.follow(found)
+            found = {one.row.id: one for one in await known_worlds(parts.database)}
+            for one in served.all:
+                if one.id not in found:
+                    hide_token(parts.metrics, one.name)
+                    await served.leave(one.id)
+            for known_now in found.values():
+                if (there := served.get(known_now.row.id)) is not None:
+                    there.follow(known_now)
+                else:
+                    add(known_now, asleep(known_now))
 
-    for one in known:
-        token = await Token.start(module, one.selector, pin, one.ids, on_fatal=on_fatal, may_be_down=may_be_down)
+    def asleep(one: KnownWorld) -> Token:
+        return Token.asleep(module, one.selector, pin, one.ids, on_fatal=on_fatal)
+
+    def add(one: KnownWorld, token: Token) -> None:
         world = World([token], parts.identifiers)
         ring = KeyRing(*system_keys(world, one), reload=read_again)
         sealer = Sealer(ring, DataKeys(parts.database), parts.clock, parts.identifiers, limits)
         attestor = Attestor(one.row.attestation_certificate or b"", parts.clock)
         custody = _custody(parts, one, world, attestor)
-        by_id[one.row.id] = ServedWorld(
-            one.row.id, one.name, one.row.geography, token, world, ring, sealer, custody, attestor
-        )
-    show_tokens(parts.metrics, {one.name: one.token for one in by_id.values()})
-    reload = Reload("security worlds", read_again)
+        show_token(parts.metrics, one.name, token)
+        served.add(ServedWorld(one.row.id, one.name, one.row.geography, token, world, ring, sealer, custody, attestor))
+
+    for one in known:
+        if one.row.state is WorldState.SPARE:
+            token = asleep(one)
+        else:
+            token = await Token.start(module, one.selector, pin, one.ids, on_fatal=on_fatal, may_be_down=may_be_down)
+        add(one, token)
+    show_tokens(parts.metrics, lambda: served.tokens)
+    served.reload = Reload("security worlds", read_again)
     for kind in ("world", "system-key"):
-        parts.feed.subscribe(kind, lambda _, __: reload.ask())
-    parts.feed.subscribe_all(reload.ask)
-    return ServedWorlds(tuple(by_id.values()), reload)
+        parts.feed.subscribe(kind, lambda _, __: served.reload.ask())
+    parts.feed.subscribe_all(served.reload.ask)
+    return served
 
 
 def _custody(parts: WorldParts, known: KnownWorld, world: World, attestor: Attestor) -> WorldCustody:

@@ -28,7 +28,7 @@ from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.profile import Profile, load_profile
 from hsmvault.hsm.sessions import in_thread
 from hsmvault.hsm.world_keys import WorldIds
-from hsmvault.model.worlds import ACTIVE, OlderWorldKeyRow, SystemKeyRow, WorldRow
+from hsmvault.model.worlds import ACTIVE, OlderWorldKeyRow, SystemKeyRow, WorldRow, WorldState
 from hsmvault.store import meta, worlds
 from hsmvault.store.database import Database, Transaction
 
@@ -123,11 +123,11 @@ async def loaded_module(settings: Settings) -> AsyncIterator[Module]:
 
 
 async def known_worlds(database: Database) -> tuple[KnownWorld, ...]:
-    """Every world, the default one first; none before the ceremony. Raises HsmRefusal when the database has half a
-    world.
+    """Every world that is at work, spare ones too, the default one first; none before the ceremony. Raises HsmRefusal
+    when the database has half a world.
     """
     async with database.read() as tx:
-        rows = await worlds.worlds(tx)
+        rows = [row for row in await worlds.worlds(tx) if row.is_at_work]
         found = [await _known(tx, row) for row in sorted(rows, key=lambda row: (row.name != WORLD_NAME, row.name))]
     return tuple(found)
 
@@ -159,10 +159,15 @@ async def found_world(
     so_pin: Pin,
     make_token: bool,
     name: str = WORLD_NAME,
+    token_label: str = "",
+    geography: str = GEOGRAPHY,
+    state: WorldState = WorldState.SERVING,
+    replaces: WorldRow | None = None,
 ) -> KnownWorld:
     """Make a world that the installation does not have, and commit it. make_token: `hsmvault dev` initialises a token
     of its own for it, with a new label each time, so that a token that a crash left half-made is never used; `init`
-    completes what an earlier attempt began on the operator's token.
+    completes what an earlier attempt began on the operator's token. token_label: of that one, "" for the configured
+    one. replaces: a world whose token was wiped, and whose row goes in the same transaction.
 
     Raises HsmRefusal: a PIN is refused (tried once), no such token, keys on it that this installation did not plan, or
     its files cannot be made durable.
@@ -171,11 +176,39 @@ async def found_world(
     if earlier is not None and await in_thread("ceremony", lambda: _is_done(module, earlier, pin)):
         intent = earlier
     else:
-        label = f"hsmvault-{identifiers.random(4).hex()}" if make_token else settings.hsm.token_label
+        label = f"hsmvault-{identifiers.random(4).hex()}" if make_token else token_label or settings.hsm.token_label
         intent = await _commit_intent(database, name, identifiers, label, module.profile, earlier)
         await in_thread("ceremony", lambda: _hold(module, intent, pin=pin, so_pin=so_pin, make_token=make_token))
     await in_thread("ceremony", lambda: sync_token(settings, module.profile))
-    return await _commit_world(settings, database, name, clock, identifiers, intent)
+    now = int(clock.now())
+    assert intent.ids.system is not None
+    row = WorldRow(
+        id=identifiers.guid(),
+        name=name,
+        geography=geography,
+        token_label=intent.token_label,
+        world_key_id=intent.ids.world or b"",
+        mac_key_id=intent.ids.mac,
+        custody=settings.custody.hard,
+        created=now,
+        state=state,
+    )
+    system = SystemKeyRow(
+        id=intent.ids.system.hex(), world_id=row.id, key_id=intent.ids.system, state=ACTIVE, created=now
+    )
+    async with database.write() as tx:
+        if replaces is not None:
+            await worlds.delete_world(tx, replaces)
+        await worlds.insert_world(tx, row)
+        await worlds.insert_system_key(tx, system)
+    return KnownWorld(row, system)
+
+
+async def forget_intent(tx: Transaction, row: WorldRow) -> None:
+    """The ids that were drawn for this world are never used again. Those of another attempt under its name stay."""
+    intent = _decoded(await meta.get(tx, _intent_of(row.name)))
+    if intent is not None and intent.ids.mac == row.mac_key_id:
+        await meta.put(tx, _intent_of(row.name), "")
 
 
 def _is_done(module: Module, intent: _Intent, pin: Pin) -> bool:
@@ -199,7 +232,10 @@ def _intent_of(name: str) -> str:
 
 async def _earlier_intent(database: Database, name: str) -> _Intent | None:
     async with database.read() as tx:
-        text = await meta.get(tx, _intent_of(name))
+        return _decoded(await meta.get(tx, _intent_of(name)))
+
+
+def _decoded(text: str | None) -> _Intent | None:
     with suppress(msgspec.DecodeError):
         return None if text is None else msgspec.json.decode(text, type=_Intent)
     return None
@@ -223,25 +259,3 @@ async def _commit_intent(
     async with database.write() as tx:
         await meta.put(tx, _intent_of(name), msgspec.json.encode(intent).decode())
     return intent
-
-
-async def _commit_world(
-    settings: Settings, database: Database, name: str, clock: Clock, identifiers: Identifiers, intent: _Intent
-) -> KnownWorld:
-    ids, now = intent.ids, int(clock.now())
-    assert ids.system is not None
-    row = WorldRow(
-        id=identifiers.guid(),
-        name=name,
-        geography=GEOGRAPHY,
-        token_label=intent.token_label,
-        world_key_id=ids.world or b"",
-        mac_key_id=ids.mac,
-        custody=settings.custody.hard,
-        created=now,
-    )
-    system = SystemKeyRow(id=ids.system.hex(), world_id=row.id, key_id=ids.system, state=ACTIVE, created=now)
-    async with database.write() as tx:
-        await worlds.insert_world(tx, row)
-        await worlds.insert_system_key(tx, system)
-    return KnownWorld(row, system)

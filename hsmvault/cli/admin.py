@@ -24,18 +24,18 @@ def print_environment(data_dir: Path) -> int:
     return 0
 
 
-def initialize(path: Path, load_application: Load = load) -> int:
+def initialize(path: Path, load_application: Load = load, world: str = "default") -> int:
     """The ceremony on the configured token. Nothing of an instance may run meanwhile."""
     settings = read_settings(path)
     set_module_environment(settings)
     so_pin, pin = security_officer_pin(settings), user_pin(settings)
     with DataDirectory.claim(settings.server.data_dir):
-        _print_all(asyncio.run(_initialize(settings, pin, so_pin, load_application)))
+        _print_all(asyncio.run(_initialize(settings, pin, so_pin, load_application, world)))
     return 0
 
 
-async def _initialize(settings: Settings, pin: Pin, so_pin: Pin, load_application: Load) -> list[str]:
-    return list(await load_application().initialize(settings, pin, so_pin))
+async def _initialize(settings: Settings, pin: Pin, so_pin: Pin, load_application: Load, world: str) -> list[str]:
+    return list(await load_application().initialize(settings, pin, so_pin, world))
 
 
 def migrate(path: Path, load_application: Load = load) -> int:

@@ -25,8 +25,9 @@ class Application(Protocol):
         """
         ...
 
-    def initialize(self, settings: Settings, pin: Pin, so_pin: Pin) -> Awaitable[Sequence[str]]:
-        """`hsmvault init`: the ceremony on the configured token. Returns sentences for the terminal."""
+    def initialize(self, settings: Settings, pin: Pin, so_pin: Pin, world: str) -> Awaitable[Sequence[str]]:
+        """`hsmvault init`: the ceremony on the token that is configured for this world. Returns sentences for the
+        terminal."""
         ...
 
     def migrate(self, settings: Settings) -> Awaitable[Sequence[str]]:

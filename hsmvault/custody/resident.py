@@ -236,7 +236,7 @@ class ResidentCustodian:
 
     async def _plan(self, terms: Terms) -> Stay:
         """A new CKA_ID, and a durable intent that names it."""
-        _ = self.token.world  # refuses while the token is down: nothing is planned that cannot be done
+        await self.token.awake()  # refuses while the token is down: nothing is planned that cannot be done
         stay = Stay(token_id=self._identifiers.random(_ID_BYTES), label=LABEL, exchange=terms.exchange)
         assert stay.token_id is not None
         await self._intents.plan(stay.token_id)

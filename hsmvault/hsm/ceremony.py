@@ -65,6 +65,46 @@ def initialise_token(module: Module, label: str, *, so_pin: Pin, user_pin: Pin) 
     return token.serial.decode(errors="replace")
 
 
+def wipe_token(module: Module, selector: TokenSelector, *, so_pin: Pin, user_pin: Pin) -> None:
+    """C_InitToken on a token that is there, and C_InitPIN: everything on it is destroyed, what may not be destroyed
+    one by one too. The label stays. Blocks.
+
+    Only where the officer's PIN is the installation's own, and the token too: real HSMs have a procedure of their own.
+    No session may be open on it in this process; another process that has it sees no object any more, and takes the
+    user's PIN for a wrong one until it initialises the module anew (SoftHSM 2.6.1).
+    Raises HsmRefusal; nothing is wiped then, or all of it.
+    """
+    try:
+        token = module.find_token(selector)
+        slot = token.slot.slot_id
+        module.raw.init_token(slot, bytes(so_pin), token.label)
+        session = module.raw.open_session(slot)
+        try:
+            module.raw.login(session, CKU_SO, bytes(so_pin))
+            module.raw.init_pin(session, bytes(user_pin))
+            module.raw.logout(session)
+        finally:
+            module.raw.close_session(session)
+    except pkcs11.NoSuchToken as error:
+        raise HsmRefusal(f"No token {selector} is there, so that nothing on it could be destroyed.") from error
+    except ModuleError as error:
+        raise HsmRefusal(f"The token {selector} cannot be wiped ({describe(error)}).") from error
+
+
+def destroy_world_keys(work: WorkSession) -> list[str]:
+    """Every key of a world on a token that is the world's own, as far as the token allows it. Blocks.
+
+    Returns the names of those that are still there.
+    """
+    left: list[str] = []
+    for key in (SYSTEM_KEY, ATTESTATION_KEY, EXPORT_KEY, WORLD_KEY, MAC_KEY):
+        search = {Attribute.CLASS: key.object_class, Attribute.LABEL: key.label}
+        _undo(list(work.session.get_objects(search)))
+        if list(work.session.get_objects(search)):
+            left.append(key.name)
+    return left
+
+
 def create_world(
     module: Module,
     selector: TokenSelector,

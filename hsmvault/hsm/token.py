@@ -5,6 +5,8 @@ code (returncodes.py), and callers see only our own errors: CiphertextRefused, B
 and StaleHandle for whoever keeps handles.
 
 While the token is down every call is refused at once, without touching the module; it comes back by itself.
+
+A token that nobody needs yet sleeps: it has no session and no thread until its first job, which waits for it.
 """
 
 import asyncio
@@ -50,7 +52,7 @@ class TokenCounters:
 
 
 class Token:
-    """Make one with start(); it belongs to the event loop of that moment."""
+    """Make one with start(), or asleep(); it belongs to the event loop of that moment."""
 
     def __init__(
         self,
@@ -82,6 +84,8 @@ class Token:
         self._pin_refused = False
         self._leaving = False
         self._left_epoch: int | None = None
+        self._asleep = False
+        self._waking: asyncio.Task[None] | None = None
         self._climber = recovery.Climber(module, self._open, self._attempt_failed, pause)
 
     @classmethod
@@ -103,44 +107,92 @@ class Token:
         Raises HsmRefusal.
         """
         token = cls(module, selector, pin, ids, on_fatal=on_fatal, pause=pause)
-        module.tenants.append(token)
-        opening = asyncio.create_task(recovery.open_first(token._climber, token))
+        await token._begin(may_be_down=may_be_down)
+        return token
+
+    @classmethod
+    def asleep(
+        cls,
+        module: Module,
+        selector: TokenSelector,
+        pin: Pin,
+        ids: WorldIds,
+        *,
+        on_fatal: Callable[[str], None],
+        pause: recovery.Pause = asyncio.sleep,
+    ) -> "Token":
+        """A token that logs in (one attempt) and opens its sessions for its first job. When that fails it is down, and
+        comes back as one that was lost; a refused PIN keeps it down for good.
+        """
+        token = cls(module, selector, pin, ids, on_fatal=on_fatal, pause=pause)
+        token._asleep = True
+        token._why_down = "asleep"
+        return token
+
+    async def _begin(self, *, may_be_down: bool) -> None:
+        """See start()."""
+        module, selector = self.module, self.selector
+        module.tenants.append(self)
+        opening = asyncio.create_task(recovery.open_first(self._climber, self))
         try:
-            token._take(await recovery.bounded(asyncio.shield(opening), module.profile.hang_seconds))
+            self._take(await recovery.bounded(asyncio.shield(opening), module.profile.hang_seconds))
         except recovery.Hanging:
             if not may_be_down:
                 opening.cancel()
-                module.tenants.remove(token)
+                module.tenants.remove(self)
                 module.has_lost_thread = True
                 raise HsmRefusal(
                     f"The PKCS#11 module does not answer: opening the token {selector} takes longer than "
                     f"{module.profile.hang_seconds:g} seconds; check the HSM and the way to it."
                 ) from None
-            token._why_down = "the module does not answer"
-            token._task = asyncio.create_task(token._climb(None, deep=True, opening=opening))
+            self._why_down = "the module does not answer"
+            self._task = asyncio.create_task(self._climb(None, deep=True, opening=opening))
         except PinRefused:
-            module.tenants.remove(token)
+            module.tenants.remove(self)
             raise
         except (*ModuleError, HsmRefusal, WorldMissing) as error:
             reason = f"the {error} is not found" if isinstance(error, WorldMissing) else str(describe(error))
             if not may_be_down:
-                module.tenants.remove(token)
+                module.tenants.remove(self)
                 if isinstance(error, HsmRefusal):
                     raise
                 raise HsmRefusal(
                     f"The token {selector} cannot be used ({reason}); check that it is there and is the one that this "
                     "installation was made with."
                 ) from error
-            token._why_down = reason
-            token._task = asyncio.create_task(token._climb(None, deep=True))
-        token._watch = asyncio.create_task(token._watch_for_hanging())
-        return token
+            self._why_down = reason
+            self._task = asyncio.create_task(self._climb(None, deep=True))
+        self._watch = asyncio.create_task(self._watch_for_hanging())
+
+    async def _wake(self) -> None:
+        try:
+            await self._begin(may_be_down=True)
+        except PinRefused as error:
+            self._pin_refused = True
+            self._why_down = str(error)
+            self._retry_after_seconds = 60
+            log.critical("token %s stays down: %s", self.selector, error)
+        finally:
+            self._asleep = False
+
+    async def awake(self) -> None:
+        """Wait for a token that sleeps. Raises Unavailable when it is down then."""
+        if self._asleep and not self._closed:
+            if self._waking is None:
+                self._waking = asyncio.create_task(self._wake())
+            await asyncio.shield(self._waking)
+        self._current()
 
     # -- use ------------------------------------------------------------------------------------------------------
 
     @property
     def is_up(self) -> bool:
         return self._generation is not None
+
+    @property
+    def is_asleep(self) -> bool:
+        """Nobody has needed it so far."""
+        return self._asleep
 
     @property
     def generation(self) -> int:
@@ -169,7 +221,7 @@ class Token:
         ambiguous refusal of the module, with a good canary, is the caller's (CiphertextRefused).
         Raises Unavailable, Throttled, StaleHandle, CiphertextRefused, BadRequest.
         """
-        generation = self._current()
+        generation = self._generation or await self._awaken()
         return await self._run(generation, generation.least_busy(), job, idempotent, refusable)
 
     async def run_once(self, job: Callable[[WorkSession], T]) -> T:
@@ -182,22 +234,22 @@ class Token:
 
     async def make(self, job: Callable[[WorkSession], T]) -> T:
         """As run, in the thread that generates RSA keys, and never twice."""
-        generation = self._current()
+        generation = self._generation or await self._awaken()
         return await self._run(generation, generation.making, job, False, False)
 
     async def make_of(self, job: Callable[[WorkSession], T]) -> T:
         """As make, for a job that makes something out of a caller's bytes."""
-        generation = self._current()
+        generation = self._generation or await self._awaken()
         return await self._run(generation, generation.making, job, False, True)
 
     async def load(self, job: Callable[[WorkSession], T]) -> T:
         """As run, in the session that owns the session objects."""
-        generation = self._current()
+        generation = self._generation or await self._awaken()
         return await self._run(generation, generation.loader, job, False, False)
 
     async def behind_the_work(self) -> None:
         """Return when every job that is queued now has run: a handle that no later job can get is then unused."""
-        generation = self._current()
+        generation = self._generation or await self._awaken()
         await asyncio.gather(
             *(self._run(generation, lane, _nothing, True, False) for lane in {*generation.work, generation.making})
         )
@@ -340,6 +392,11 @@ class Token:
         self._why_down = why
         self._retry_after_seconds = max(1, round(seconds))
 
+    async def _awaken(self) -> Generation:
+        """For whoever finds no generation. Raises Unavailable."""
+        await self.awake()
+        return self._current()
+
     def _current(self) -> Generation:
         if self._generation is None:
             raise Unavailable(
@@ -407,7 +464,7 @@ class Token:
         self._closed = True
         generation, self._generation = self._generation, None
         self._why_down = "stopped"
-        for task in (self._watch, self._task):
+        for task in (self._waking, self._watch, self._task):
             if task is not None and not task.done():
                 task.cancel()
                 with suppress(asyncio.CancelledError):

@@ -1,6 +1,21 @@
 """Security worlds and system keys, as their rows are. Both name token objects; neither holds key material."""
 
 from dataclasses import dataclass
+from enum import Enum
+
+
+class WorldState(Enum):
+    """A world of a pool is spare until the pool claims it, and never spare again: what is left of it when the pool is
+    purged must never open in another one.
+
+        founded ──▶ spare ── claimed ──▶ serving ── the pool is purged ──▶ retired ── its token is wiped ──▶ wiped
+    """
+
+    FOUNDED = "founded"  # by its ceremony, and not completed yet (app/world_completion.py)
+    SPARE = "spare"
+    SERVING = "serving"
+    RETIRED = "retired"  # nothing may use it, and its keys are to be destroyed
+    WIPED = "wiped"  # no key is left on its token, which another world may be made on
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +39,12 @@ class WorldRow:
     export_key_id: bytes | None = None
     attestation_key_id: bytes | None = None
     attestation_certificate: bytes | None = None
+    state: WorldState = WorldState.SERVING
+
+    @property
+    def is_at_work(self) -> bool:
+        """A container has it or may get it; its token holds its keys."""
+        return self.state in (WorldState.SERVING, WorldState.SPARE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,10 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from hsmvault.model.worlds import ACTIVE, PLANNED, RETIRED, OlderWorldKeyRow, SystemKeyRow, WorldRow
+from hsmvault.model.worlds import ACTIVE, PLANNED, RETIRED, OlderWorldKeyRow, SystemKeyRow, WorldRow, WorldState
 from hsmvault.store import schema
 from hsmvault.store.database import Transaction
-from hsmvault.store.statements import Statement, same
+from hsmvault.store.statements import Row, Statement, same
 
 _WORLD_FIELDS: Final = (
     "id",
@@ -21,6 +21,7 @@ _WORLD_FIELDS: Final = (
     "export_key_id",
     "attestation_key_id",
     "attestation_certificate",
+    "state",
 )
 _WORLD_COLUMNS: Final = [schema.worlds.c[name] for name in _WORLD_FIELDS]
 _KEY_FIELDS: Final = ("id", "world_id", "key_id", "state", "created")
@@ -29,6 +30,7 @@ _OLDER_FIELDS: Final = ("id", "world_id", "key_id", "retired")
 _OLDER_COLUMNS: Final = [schema.older_world_keys.c[name] for name in _OLDER_FIELDS]
 
 _WORLD = Statement(sa.select(*_WORLD_COLUMNS).where(same(schema.worlds.c.name)))
+_WORLD_BY_ID = Statement(sa.select(*_WORLD_COLUMNS).where(same(schema.worlds.c.id)))
 _WORLDS = Statement(sa.select(*_WORLD_COLUMNS).order_by(schema.worlds.c.name))
 _INSERT_WORLD = Statement(sa.insert(schema.worlds), _WORLD_FIELDS)
 _SYSTEM_KEYS = Statement(sa.select(*_KEY_COLUMNS).order_by(schema.system_keys.c.created, schema.system_keys.c.id))
@@ -58,6 +60,14 @@ _REPLACE_WORLD_KEY = Statement(
     ),
     ["world_key_id"],
 )
+_IN_STATE = Statement(sa.select(*_WORLD_COLUMNS).where(same(schema.worlds.c.state)).order_by(schema.worlds.c.name))
+_MOVE_WORLD = Statement(
+    sa.update(schema.worlds).where(same(schema.worlds.c.id), schema.worlds.c.state == sa.bindparam("read_state")),
+    ["state"],
+)
+_DELETE_WORLD = Statement(sa.delete(schema.worlds).where(same(schema.worlds.c.id, schema.worlds.c.state)))
+_DELETE_KEYS_OF = Statement(sa.delete(schema.system_keys).where(same(schema.system_keys.c.world_id)))
+_DELETE_OLDER = Statement(sa.delete(schema.older_world_keys).where(same(schema.older_world_keys.c.world_id)))
 _PLAN_COMPLETION = Statement(
     sa.update(schema.worlds).where(same(schema.worlds.c.id), schema.worlds.c.attestation_key_id.is_(None)),
     ["export_key_id", "attestation_key_id"],
@@ -70,14 +80,19 @@ _COMPLETE = Statement(
 )
 
 
+async def world_by_id(tx: Transaction, world_id: str) -> WorldRow | None:
+    row = await tx.row(_WORLD_BY_ID, id=world_id)
+    return None if row is None else _decode(row)
+
+
 async def world(tx: Transaction, name: str) -> WorldRow | None:
     row = await tx.row(_WORLD, name=name)
-    return None if row is None else WorldRow(*row)
+    return None if row is None else _decode(row)
 
 
 async def worlds(tx: Transaction) -> list[WorldRow]:
     """By name."""
-    return [WorldRow(*row) for row in await tx.rows(_WORLDS)]
+    return [_decode(row) for row in await tx.rows(_WORLDS)]
 
 
 async def insert_world(tx: Transaction, row: WorldRow) -> None:
@@ -95,7 +110,29 @@ async def insert_world(tx: Transaction, row: WorldRow) -> None:
         export_key_id=row.export_key_id,
         attestation_key_id=row.attestation_key_id,
         attestation_certificate=row.attestation_certificate,
+        state=row.state.value,
     )
+    tx.changed("world", "", row.name)
+
+
+async def spare(tx: Transaction, geography: str) -> WorldRow | None:
+    """The first one, by name, that no container has. geography: without regard to case and blanks."""
+    found = [_decode(row) for row in await tx.rows(_IN_STATE, state=WorldState.SPARE.value)]
+    return next((one for one in found if _folded(one.geography) == _folded(geography)), None)
+
+
+async def move_world(tx: Transaction, row: WorldRow, state: WorldState) -> None:
+    """From the state of `row` to another. Raises Conflicted when it is not in the first any more."""
+    await tx.swap(_MOVE_WORLD, id=row.id, read_state=row.state.value, state=state.value)
+    tx.changed("world", "", row.name)
+
+
+async def delete_world(tx: Transaction, row: WorldRow) -> None:
+    """With its system keys and older world keys, once its token holds none of them. Raises Conflicted when its state is
+    not the one of `row`."""
+    await tx.run(_DELETE_KEYS_OF, world_id=row.id)
+    await tx.run(_DELETE_OLDER, world_id=row.id)
+    await tx.swap(_DELETE_WORLD, id=row.id, state=row.state.value)
     tx.changed("world", "", row.name)
 
 
@@ -166,3 +203,13 @@ async def delete_system_key(tx: Transaction, system_key_id: str, read_state: str
     """Its token object is gone. Raises Conflicted when it is not in this state."""
     await tx.swap(_DELETE_KEY, id=system_key_id, state=read_state)
     tx.changed("system-key", "", system_key_id)
+
+
+def _folded(geography: str) -> str:
+    return "".join(geography.split()).lower()
+
+
+def _decode(row: Row) -> WorldRow:
+    values = dict(zip(_WORLD_FIELDS, row, strict=True))
+    values["state"] = WorldState(values["state"])
+    return WorldRow(**values)

@@ -110,6 +110,10 @@ class Labelled(Generic[Kept]):
         """Expose a child that somebody else made, in place of the one that was there."""
         self._children[values] = child
 
+    def drop(self, *values: str) -> None:
+        """What it counted is not there any more."""
+        self._children.pop(values, None)
+
     def collect(self) -> Family:
         samples = [
             sample
@@ -133,6 +137,17 @@ class Metrics:
         self.cache_evictions = self.counter("hsmvault_cache_evictions", "Keys that had to leave a full cache", "cache")
         self.audit_records = self.counter("hsmvault_audit_records", "Audit records", "outcome")
         self.audit_failing = self.gauge("hsmvault_audit_failing", "1 while the audit log takes no records")
+        self.audit_exports = self.counter(
+            "hsmvault_audit_exports",
+            "Audit records taken by a destination, and attempts that failed",
+            "destination",
+            "outcome",
+        )
+        self.audit_export_lag = self.gauge(
+            "hsmvault_audit_export_lag_seconds",
+            "How long audit records have been waiting for a destination",
+            "destination",
+        )
         self.throttled = self.counter("hsmvault_throttled", "Jobs refused because a queue was full", "queue")
         self.connections = self.gauge("hsmvault_connections", "Open connections")
         self.changes_age = self.gauge(

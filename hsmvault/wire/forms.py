@@ -7,11 +7,13 @@ same for both, but for the activity id at the end of every message of a pool (wi
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from hsmvault.errors import BadRequest, NotFound, RequestError
-from hsmvault.model.containers import ContainerKind
+from hsmvault.errors import BadRequest, Forbidden, NotFound, RequestError
+from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.keys import NAME, VERSION
-from hsmvault.model.operations import Kind
+from hsmvault.model.operations import Kind, Operation
 from hsmvault.wire.routes import Match
+
+_BEFORE_ACTIVATION = ("/securitydomain/", "/settings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,22 @@ class Form:
         if self.bad_identifier and ("/" + path.lstrip("/")).split("/")[1] in ("keys", "deletedkeys"):
             return _bad_identifier()
         return NotFound("The requested resource does not exist.")
+
+    def check_activated(self, container: Container, operation: Operation) -> None:
+        """A pool whose security domain nobody has taken yet could be lost with all its keys: it has none before.
+
+        Raises Forbidden. What is refused, and how, is not published (docs/divergences.md).
+        """
+        if not operation.path.startswith(_BEFORE_ACTIVATION):
+            self.require_activated(container)
+
+    def require_activated(self, container: Container) -> None:
+        """Raises Forbidden."""
+        if not container.activated:
+            raise Forbidden(
+                f"The managed HSM '{container.name}' is not activated: download its security domain first.",
+                inner="HsmNotActivated",
+            )
 
     def check(self, match: Match) -> None:
         """Raises BadRequest for what cannot name a key or a version, where that has one form for both."""

@@ -3,8 +3,8 @@
     python stand_in.py dev DATA_DIR PORT WORKERS     run_dev with this application
     python stand_in.py worker FD                     what that supervisor starts
 
-It speaks lines on plain TCP: `pid`, `die`, `refuse`, `hold` (answers `held`, then `stopping` when the worker is told
-to stop, and `done` after one more line). A file `mode` in the data directory changes the start.
+It speaks lines on plain TCP: `pid`, `die`, `refuse`, `announce HOST`, `hold` (answers `held`, then `stopping` when the
+worker is told to stop, and `done` after one more line). A file `mode` in the data directory changes the start.
 """
 
 import asyncio
@@ -68,7 +68,7 @@ class StandIn:
             assert task is not None
             conversations.add(task)
             control.metrics.answered("StandIn", 200, 0.001)
-            await _converse(reader, writer, stopping)
+            await _converse(reader, writer, stopping, control)
             writer.close()
             conversations.discard(task)
 
@@ -81,7 +81,7 @@ class StandIn:
         await asyncio.gather(*conversations)
         return 0
 
-    async def initialize(self, settings: Settings, pin: Pin, so_pin: Pin) -> Sequence[str]:
+    async def initialize(self, settings: Settings, pin: Pin, so_pin: Pin, world: str) -> Sequence[str]:
         return [f"initialized {settings.hsm.token_label}"]
 
     async def migrate(self, settings: Settings) -> Sequence[str]:
@@ -91,13 +91,18 @@ class StandIn:
         return Checked(notes=("passed  a test",)) if pin else Checked((HsmRefusal("The token was not looked at."),))
 
 
-async def _converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stopping: asyncio.Event) -> None:
+async def _converse(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, stopping: asyncio.Event, control: Control
+) -> None:
     while line := (await reader.readline()).strip():
         match line:
             case b"pid":
                 writer.write(f"{os.getpid()}\n".encode())
             case b"die":
                 os._exit(9)
+            case _ if line.startswith(b"announce "):
+                control.announce((line.split()[1].decode(),))
+                writer.write(b"announced\n")
             case b"hold":
                 writer.write(b"held\n")
                 await stopping.wait()

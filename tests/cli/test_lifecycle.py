@@ -324,3 +324,18 @@ def test_names_that_do_not_resolve_stand_in_the_hosts_file(start: Start, tmp_pat
     missing = unresolved(["login.localhost", "dev.vault.localhost"])
     text = (tmp_path / "hosts").read_text()
     assert all(name in text for name in missing)
+
+
+def test_a_host_that_is_announced_later_stands_in_the_hosts_file_once(start: Start, tmp_path: Path) -> None:
+    instance = start(workers=2)
+    instance.wait_ready()
+    before = (tmp_path / "hosts").read_text()
+    host = "late.vault.invalid"  # a name that no machine resolves
+    for _ in range(8):
+        assert instance.ask(f"announce {host}") == "announced"
+    assert instance.process.stdout is not None
+    while "Added 1 names" not in (line := instance.process.stdout.readline()):
+        assert line, "the instance ended"
+    after = (tmp_path / "hosts").read_text()
+    assert host not in before
+    assert sum(host in line.split() for line in after.splitlines()) == 2, "one line for each address"

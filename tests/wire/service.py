@@ -27,12 +27,13 @@ from hsmvault.lanes import Lane
 from hsmvault.model import builtin_roles, local_roles, pool_roles
 from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container, ContainerKind
 from hsmvault.model.lifecycle import Retention
+from hsmvault.model.named_networks import NO_NETWORKS, NamedNetworks
 from hsmvault.model.network import NetworkRules, TrustedProxies
 from hsmvault.model.roles import RoleAssignment
 from hsmvault.model.worlds import ACTIVE, SystemKeyRow, WorldRow
-from hsmvault.pipeline.authorization import Authorization
 from hsmvault.pipeline.caches import ContainerCache
 from hsmvault.pipeline.call import Call
+from hsmvault.pipeline.firewall import Firewall
 from hsmvault.pipeline.records import WorkRecords
 from hsmvault.pipeline.run import Pipeline
 from hsmvault.resources.certificate_issuers.protocol import Issuer
@@ -45,6 +46,7 @@ from hsmvault.resources.key_release import KeyRelease
 from hsmvault.resources.key_rotation import KeyRotation
 from hsmvault.resources.key_secure_wrap import KeySecureWrap
 from hsmvault.resources.keys import Keys
+from hsmvault.resources.pools.pool_settings import SettingsOfPools
 from hsmvault.resources.secret_backups import SecretBackups
 from hsmvault.resources.secret_cache import SecretCache
 from hsmvault.resources.secret_formats import SecretFormats
@@ -56,6 +58,7 @@ from hsmvault.store.database import Database
 from hsmvault.wire import failures, forms
 from hsmvault.wire.data_plane import BodyLimits, DataPlane
 from hsmvault.wire.door import Door
+from hsmvault.wire.entries import NamedEntrance
 from hsmvault.wire.handlers import Handlers
 from hsmvault.wire.hosts import Hosts, Plane
 from hsmvault.wire.hsm_answers import HsmAnswers
@@ -63,8 +66,8 @@ from hsmvault.wire.key_lives import KeyLives
 from hsmvault.wire.key_release import KeyReleases
 from hsmvault.wire.key_rotation import KeyRotations
 from hsmvault.wire.key_uses import KeyUses
-from hsmvault.wire.not_built import ManagementPlane
 from hsmvault.wire.paging import Pages
+from hsmvault.wire.pool_settings import PoolSettingHandlers
 from hsmvault.wire.secret_lives import SecretLives
 from hsmvault.wire.server import Limits, Listener
 from hsmvault.wire.versions import ApiVersions
@@ -78,6 +81,7 @@ from tests.pipeline.world import (
     VAULT,
     MemoryAssignments,
     World,
+    authorization_of,
     b64,
     rsa_key,
 )
@@ -113,6 +117,7 @@ POOLS = {
             "emptyhsm": {},
             "blockedhsm": {"network": NetworkRules(allow_by_default=False)},
             "theirshsm": {"tenant_id": OTHER_TENANT},
+            "newhsm": {"activated": False},
         }.items(),
         start=1,
     )
@@ -156,10 +161,11 @@ class Answer:
 class Service(World):
     port: int = 0
     calls: list[Call] = field(default_factory=list)
+    further: list[int] = field(default_factory=list)
 
     def __init__(self) -> None:
         super().__init__()
-        self.port, self.calls = 0, []
+        self.port, self.calls, self.further = 0, [], []
         role = builtin_roles.BY_NAME["Key Vault Administrator"].id
         scope = f"/subscriptions/{VAULT.subscription_id}"
         everywhere = local_roles.stored_scope(POOLS["devhsm"].id, local_roles.ALL)
@@ -264,10 +270,13 @@ async def serving(
     more: Iterable[Container] = (),
     hard: WorldCustody | None = None,
     issuers: Iterable[Issuer] = (),
+    networks: NamedNetworks = NO_NETWORKS,
+    firewall: Firewall | None = None,
+    further: Iterable[tuple[NamedEntrance, ssl.SSLContext | None]] = (),
 ) -> AsyncIterator[Service]:
     """path: an empty database with its schema. tls: contexts of the server and of the client. more: containers beside
     VAULTS and POOLS. hard: who holds HSM-backed keys; without, nobody does. issuers: of certificates, beside those
-    that need no configuration."""
+    that need no configuration. further: listeners beside the main one, for their ports see Service.further."""
     service, identifiers = Service(), RandomIdentifiers()
     service.database = database = await Database.open(f"sqlite:///{path}", clock=service.clock)
     async with database.write() as tx:
@@ -318,6 +327,7 @@ async def serving(
             KeySecureWrap(cache, custodians, assertions, service.clock, _random),
         ),
         HsmAnswers(KeyAttestations(cache, custodians), _random),
+        PoolSettingHandlers(SettingsOfPools(database)),
         SecretLives(
             Secrets(database, secret_cache, sealers, service.clock, identifiers),
             SecretBackups(database, sealers, {}, service.clock),
@@ -326,14 +336,21 @@ async def serving(
         ),
         *service.certificates.handlers,
     )
+    cached = ContainerCache(database)
+    feed.subscribe("container", lambda _, name: cached.forget(name))
     pipeline = Pipeline(
-        service.authentication, Authorization(service.assignments), audit, service.clock, failures.status_of
+        service.authentication,
+        authorization_of(service.assignments),
+        audit,
+        service.clock,
+        failures.status_of,
+        firewall,
     )
     planes = {
         plane: DataPlane(
             form,
             feed,
-            ContainerCache(database),
+            cached,
             pipeline,
             handlers.table,
             versions or ApiVersions(),
@@ -341,13 +358,13 @@ async def serving(
             lambda tenant_id: f"{LOGIN}/{tenant_id}",
             service.calls.append,
             bodies,
+            networks,
         )
         for plane, form in ((Plane.VAULT, forms.VAULT), (Plane.POOL, forms.POOL))
     }
-    authority = f"{LOGIN}/{VAULT.tenant_id}"
     door = Door(
         Hosts("localhost", 8443),
-        {**planes, Plane.MANAGEMENT: ManagementPlane(authority)},
+        planes,
         None,
         proxies,
         identifiers,
@@ -356,9 +373,18 @@ async def serving(
     listening = free_socket()
     service.listener = await Listener.start(door.handle, [listening], tls[0] if tls else None, limits)
     service.port, service.context = listening.getsockname()[1], tls[1] if tls else None
+    others: list[Listener] = []
+    for entrance, context in further:
+        socket_of_it = free_socket()
+        socket_of_it.listen()
+        socket_of_it.setblocking(False)
+        service.further.append(socket_of_it.getsockname()[1])
+        others.append(await Listener.start_further(door.handle, socket_of_it, context, limits, entrance))
     try:
         yield service
     finally:
+        for other in others:
+            await other.stop(1.0)
         await service.listener.stop(1.0)
         await service.certificates.issuance.close()
         await feed.close()

@@ -104,11 +104,3 @@ async def test_a_pool_challenges_with_its_own_resource_and_two_bytes(service: Se
     assert (answer.status, answer.body) == (401, b"OK")
     assert answer.header("Content-Type") == "text/plain"
     assert answer.header("WWW-Authenticate") == CHALLENGE.replace("//vault.", "//managedhsm.")
-
-
-async def test_the_management_plane_challenges_as_arm(service: Service) -> None:
-    answer = await service.ask("GET", "/subscriptions", token=None, host="management.localhost:8443")
-    assert (answer.status, answer.code) == (401, "AuthenticationFailed")
-    header = answer.header("WWW-Authenticate")
-    assert header is not None
-    assert header.startswith(f'Bearer authorization_uri="{LOGIN}/{TENANT}", error="invalid_token", ')

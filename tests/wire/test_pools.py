@@ -6,15 +6,17 @@ from typing import Any
 
 import pytest
 
-from hsmvault.model import local_roles
+from hsmvault.model import local_roles, pool_roles
 from hsmvault.model.containers import ContainerKind
 from hsmvault.model.operations import OPERATIONS, Kind, Operation
+from hsmvault.model.roles import RoleAssignment
 from hsmvault.wire.routes import Router
-from tests.pipeline.world import LOGIN, MANAGEMENT, OTHER_TENANT, POOL_RESOURCE, RESOURCE, TENANT, rsa_key
-from tests.wire.service import VERSION, Answer, Service
+from tests.pipeline.world import LOGIN, MANAGEMENT, OBJECT_ID, OTHER_TENANT, POOL_RESOURCE, RESOURCE, TENANT, rsa_key
+from tests.wire.service import POOLS, VERSION, Answer, Service
 
 FOR_POOLS = [row for row in OPERATIONS if ContainerKind.POOL in row.served_by]
 ADMINISTRATION = [row for row in FOR_POOLS if row.kind is Kind.ADMINISTRATION]
+NOT_BUILT = [row for row in ADMINISTRATION if not row.path.startswith("/settings")]
 NEWEST = "?api-version=2026-04-01"
 CHALLENGE = f'Bearer authorization="{LOGIN}/{TENANT}", resource="{POOL_RESOURCE}"'
 V = "0123456789abcdef0123456789abcdef"
@@ -117,8 +119,8 @@ async def test_roles_of_azure_rbac_give_nothing(service: Service) -> None:
 
 
 async def test_what_is_not_built_yet_says_so_only_to_who_may(service: Service) -> None:
-    found = await answers(service, ADMINISTRATION)
-    for row in ADMINISTRATION:
+    found = await answers(service, NOT_BUILT)
+    for row in NOT_BUILT:
         answer = found[row.name]
         assert (answer.status, answer.code) == (501, "NotImplemented")
         assert without_activity(answer) == f"The operation {row.name} is not served yet."
@@ -290,3 +292,39 @@ async def test_a_role_for_one_key_reaches_that_key_alone(service: Service) -> No
         answer = await service.ask("GET", path, host=host("devhsm"))
         assert answer.status == status
     assert re.search(r"roleAssignments/read/action on / \(", answer.message)
+
+
+# settings, and pools that nobody has activated
+
+
+async def test_the_settings_of_a_pool_are_read_and_written(service: Service) -> None:
+    where, setting = host("devhsm"), {"name": "AllowKeyManagementOperationsThroughARM", "type": "boolean"}
+    listed = await service.ask("GET", f"/settings{NEWEST}", host=where)
+    assert (listed.status, listed.json) == (200, {"settings": [{**setting, "value": "false"}]})
+    path = f"/settings/{setting['name']}"
+    changed = await service.ask("PATCH", path + NEWEST, {"value": "TRUE"}, host=where)
+    assert (changed.status, changed.json) == (200, {**setting, "value": "true"})
+    assert (await service.ask("GET", path.upper().replace("SETTINGS", "settings") + NEWEST, host=where)).json == {
+        **setting,
+        "value": "true",
+    }
+    for body, status in (({"value": "maybe"}, 400), ({"value": True}, 400), ({}, 400)):
+        assert (await service.ask("PATCH", path + NEWEST, body, host=where)).status == status
+    unknown = await service.ask("PATCH", f"/settings/AllowAll{NEWEST}", {"value": "true"}, host=where)
+    assert (unknown.status, unknown.code) == (404, "SettingNotFound")
+    assert (await service.ask("GET", f"/settings{NEWEST}", host=where)).json["settings"][0]["value"] == "true"
+
+
+async def test_a_pool_that_is_not_activated_serves_its_security_domain_and_settings_alone(service: Service) -> None:
+    everywhere = local_roles.stored_scope(POOLS["newhsm"].id, local_roles.ALL)
+    service.assignments.assignments += [
+        RoleAssignment(one.id, everywhere, one.id, OBJECT_ID) for one in pool_roles.BUILT_IN
+    ]
+    found = await answers(service, FOR_POOLS, "newhsm")
+    for row in FOR_POOLS:
+        answer = found[row.name]
+        if row.path.startswith(("/securitydomain", "/settings")):
+            assert answer.status in (200, 400, 404, 501), row.name
+        else:
+            assert (answer.status, answer.code, answer.inner) == (403, "Forbidden", "HsmNotActivated"), row.name
+            assert "download its security domain" in without_activity(answer)

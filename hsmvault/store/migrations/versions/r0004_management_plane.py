@@ -4,7 +4,7 @@ What was declared until now gets its place: a subscription and a resource group 
 role assignment, a registration for every application.
 """
 
-from uuid import uuid4
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
 import sqlalchemy as sa
 from alembic import op
@@ -202,7 +202,14 @@ def upgrade() -> None:
     op.add_column("role_assignments", sa.Column("created_by", text(), server_default=sa.text("''"), nullable=False))
     op.add_column("role_assignments", sa.Column("updated", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("role_assignments", sa.Column("updated_by", text(), server_default=sa.text("''"), nullable=False))
+    op.add_column("worlds", sa.Column("state", text(), server_default="serving", nullable=False))
     op.drop_index("ix_role_assignments_principal_id", table_name="role_assignments")
+    with op.batch_alter_table("role_assignments") as assignments:  # SQLite cannot change a constraint
+        assignments.drop_constraint("uq_role_assignments_folded_scope_role_id_principal_id", type_="unique")
+        assignments.create_unique_constraint(
+            "uq_role_assignments_folded_scope_role_id_principal_id_tenant_id",
+            ["folded_scope", "role_id", "principal_id", "tenant_id"],
+        )
     op.create_index(
         "ix_role_assignments_principal_id", "role_assignments", ["principal_id", "folded_scope"], unique=False
     )
@@ -218,8 +225,14 @@ def _place_containers() -> None:
         sa.text("SELECT id, tenant_id, subscription_id, resource_group, location, created FROM containers ORDER BY id")
     ).all()
     subscriptions: set[str] = set()
+    tenants: dict[str, str] = {}
     groups: set[tuple[str, str]] = set()
     for container_id, tenant_id, subscription_id, group, location, created in rows:
+        if tenants.setdefault(subscription_id, tenant_id) != tenant_id:
+            # A subscription has one tenant. What another tenant had in it gets one of its own.
+            theirs = str(uuid5(NAMESPACE_OID, f"{subscription_id}/{tenant_id}"))
+            _move_container(container_id, subscription_id, theirs)
+            subscription_id = theirs
         connection.execute(
             sa.text("UPDATE containers SET folded_group = :folded WHERE id = :id"),
             {"folded": group.lower(), "id": container_id},
@@ -248,6 +261,26 @@ def _place_containers() -> None:
                     "location": location,
                     "created": created,
                 },
+            )
+
+
+def _move_container(container_id: str, before: str, after: str) -> None:
+    """With the role assignments at it and below it, whose scopes begin with its ARM id."""
+    connection = op.get_bind()
+    group, kind, name = connection.execute(
+        sa.text("SELECT resource_group, kind, name FROM containers WHERE id = :id"), {"id": container_id}
+    ).one()
+    connection.execute(
+        sa.text("UPDATE containers SET subscription_id = :after WHERE id = :id"), {"after": after, "id": container_id}
+    )
+    provider = f"providers/Microsoft.KeyVault/{'vaults' if kind == 'vault' else 'managedHSMs'}"
+    scope = f"/subscriptions/{before}/resourceGroups/{group}/{provider}/{name}".lower()
+    for assignment_id, given in connection.execute(sa.text("SELECT id, scope FROM role_assignments")).all():
+        if (given.lower() + "/").startswith(scope + "/"):
+            moved = f"/subscriptions/{after}{given[len('/subscriptions/' + before) :]}"
+            connection.execute(
+                sa.text("UPDATE role_assignments SET scope = :scope, folded_scope = :folded WHERE id = :id"),
+                {"scope": moved, "folded": moved.lower(), "id": assignment_id},
             )
 
 

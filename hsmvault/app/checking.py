@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from hsmvault.app import acme, sending
+from hsmvault.app import acme, exporting, sending
 from hsmvault.app.trust import configured_authority, configured_issuer
 from hsmvault.clock import Clock
 from hsmvault.config import Settings
+from hsmvault.config.tls import listener_context
 from hsmvault.errors import ConfigurationError
 from hsmvault.model.certificates import CertificateIssuer
 from hsmvault.model.containers import ContainerKind
@@ -45,6 +46,11 @@ def _readings(settings: Settings, clock: Clock) -> Iterator[Callable[[], object]
         yield partial(acme.binding_of, server)
     for subscription in settings.events:
         yield partial(sending.webhook_of, subscription)
+    for destination in settings.audit.destinations:
+        yield partial(exporting.sink_of, destination)
+    if settings.server.certificate_file is not None and settings.server.key_file is not None:
+        for listener in settings.server.listeners:
+            yield partial(listener_context, settings, listener)
     if settings.mail_enabled:
         yield partial(sending.mail_server_of, settings.smtp, settings.smtp_port)
 

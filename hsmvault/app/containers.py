@@ -7,10 +7,13 @@ that the configuration gives it and whether a vault takes soft keys, which follo
 from dataclasses import replace
 
 from hsmvault.app.first_start import DeclaredPool, FirstStart
+from hsmvault.app.subscriptions import OLDER_NAME, have_group, have_subscription, place_for
 from hsmvault.app.worlds import WORLD_NAME
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.config import Settings
-from hsmvault.config.settings import ContainerRules, DeclaredVault
+from hsmvault.config.management import USUAL_SUBSCRIPTION
+from hsmvault.config.network import ContainerRules
+from hsmvault.config.settings import DeclaredVault
 from hsmvault.errors import ConfigurationError
 from hsmvault.model import builtin_roles, local_roles, pool_roles
 from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container, ContainerKind
@@ -24,7 +27,7 @@ from hsmvault.store.database import Database, Transaction
 async def declare_containers(
     settings: Settings, database: Database, clock: Clock, identifiers: Identifiers, first: FirstStart
 ) -> tuple[str, ...]:
-    """Returns the hosts of all containers. Raises ConfigurationError for a role that does not exist."""
+    """Returns the hosts of all containers that are in use. Raises ConfigurationError for a role that does not exist."""
     hosts: list[str] = []
     async with database.write() as tx:
         world = await worlds.world(tx, WORLD_NAME)
@@ -47,6 +50,8 @@ async def declare_containers(
             wanted = replace(container, network=network, software_keys=settings.custody.soft)
             if wanted != container:
                 await containers.update(tx, wanted)
+            if container.deleted_at is not None:
+                continue  # no host of the data plane
             names = settings.names
             is_vault = container.kind is ContainerKind.VAULT
             hosts.append(names.vault_host(container.name) if is_vault else names.pool_host(container.name))
@@ -60,12 +65,15 @@ async def _create(
     tx: Transaction, declared: DeclaredVault, world_id: str, clock: Clock, identifiers: Identifiers
 ) -> None:
     now = int(clock.now())  # below, str() takes the configuration's own types away: no encoder knows them
+    subscription_id = str(declared.subscription)
+    if subscription_id == USUAL_SUBSCRIPTION:
+        subscription_id = await place_for(tx, subscription_id, str(declared.tenant))
     container = Container(
         id=identifiers.guid(),
         kind=ContainerKind.VAULT,
         name=declared.name,
         tenant_id=str(declared.tenant),
-        subscription_id=str(declared.subscription),
+        subscription_id=subscription_id,
         resource_group=declared.resource_group,
         location=declared.location,
         world_id=world_id,
@@ -85,6 +93,7 @@ async def _create(
         ),
         created=now,
     )
+    await _have_place(tx, container)
     await containers.insert(tx, container)
     for assignment in declared.role_assignments:
         role = builtin_roles.BY_NAME.get(assignment.role) or builtin_roles.BY_ID.get(assignment.role.lower())
@@ -93,7 +102,15 @@ async def _create(
                 f"containers.role_assignments: there is no built-in role '{assignment.role}' (vault '{declared.name}')."
             )
         await roles.insert(
-            tx, RoleAssignment(identifiers.guid(), container.resource_id, role.id, str(assignment.principal), now)
+            tx,
+            RoleAssignment(
+                identifiers.guid(),
+                container.resource_id,
+                role.id,
+                str(assignment.principal),
+                now,
+                tenant_id=container.tenant_id,
+            ),
         )
 
 
@@ -115,11 +132,21 @@ async def _create_pool(
         retention=Retention(declared.retention_days),
         created=now,
     )
+    await _have_place(tx, container)
     await containers.insert(tx, container)
     scope = local_roles.stored_scope(container.id, local_roles.ALL)
     for principal_id, name in declared.roles:
         role = pool_roles.BY_NAME[name]
-        await roles.insert(tx, RoleAssignment(identifiers.guid(), scope, role.id, principal_id, now))
+        await roles.insert(
+            tx, RoleAssignment(identifiers.guid(), scope, role.id, principal_id, now, tenant_id=declared.tenant_id)
+        )
+
+
+async def _have_place(tx: Transaction, container: Container) -> None:
+    """Raises ConfigurationError when the subscription is another tenant's."""
+    subscription_id, group = container.subscription_id, container.resource_group
+    await have_subscription(tx, subscription_id, container.tenant_id, OLDER_NAME, container.created)
+    await have_group(tx, subscription_id, group, container.location, container.created)
 
 
 def _network(rules: ContainerRules | None) -> NetworkRules:

@@ -14,6 +14,7 @@ import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from hsmvault.app.subscriptions import OWNER, give_once, have_group, have_subscription
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.config import Settings
 from hsmvault.config.files import write_private
@@ -21,17 +22,22 @@ from hsmvault.config.settings import DeclaredVault, RoleAssignmentEntry
 from hsmvault.config.values import Guid
 from hsmvault.errors import ConfigurationError
 from hsmvault.login import bootstrap
+from hsmvault.model.directory import DirectoryRole
 from hsmvault.model.principals import CredentialKind
-from hsmvault.store import directory, meta
+from hsmvault.model.subscriptions import management_group_id
+from hsmvault.store import directory, directory_roles, meta
 from hsmvault.store.database import Database, Transaction
 
 _DONE = "first-start"
+_ADMINISTRATOR = "first-administrator"  # dev-owner has its role of the directory; once, so that it can be taken away
+_PLACED = "first-placement"
 DEFAULT_TENANT = "default-tenant"
 LOCAL_IDENTITIES = "local-identities"  # ARM ids with blanks between them; the first is the system-assigned one
 LOCATION = "local"
 POOL = "devhsm"
 POOL_WORLD = "devhsm"
 RESOURCE_GROUP = "hsmvault"
+SUBSCRIPTION = "hsmvault dev"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +111,8 @@ async def first_start(settings: Settings, database: Database, clock: Clock, iden
             await meta.put(tx, DEFAULT_TENANT, made.tenant_id)
             await meta.put(tx, LOCAL_IDENTITIES, identity_resource(made.subscription_id))
             await meta.put(tx, _DONE, str(int(clock.now())))
+    await _place(database, clock, identifiers, made)
+    await _have_administrator(database, clock, made)
     await _register_certificate(settings, database, identifiers, made)
     identity = {"IDENTITY_HEADER": made.identity_header}
     return FirstStart(_environment(settings, made), identity, (_vault(made),), (_pool(made),))
@@ -167,6 +175,25 @@ async def _make(
     )
 
 
+async def _place(database: Database, clock: Clock, identifiers: Identifiers, made: DevPrincipals) -> None:
+    """The subscription and its group, and roles of the owner that reach what it makes there later; also in data
+    directories of older versions. Once: what was removed since stays removed."""
+    subscription, tenant, owner = made.subscription_id, made.tenant_id, made.owner_object_id
+    async with database.write() as tx:
+        if await meta.get(tx, _PLACED) is not None:
+            return
+        await have_subscription(tx, subscription, tenant, SUBSCRIPTION, int(clock.now()))
+        await have_group(tx, subscription, RESOURCE_GROUP, LOCATION, int(clock.now()))
+        place = f"/subscriptions/{subscription}"
+        for role, scope in (
+            (OWNER, place),
+            ("Key Vault Administrator", place),
+            (OWNER, management_group_id(tenant)),  # to make management groups
+        ):
+            await give_once(tx, owner, role, scope, tenant, clock, identifiers)
+        await meta.put(tx, _PLACED, str(int(clock.now())))
+
+
 def identity_resource(subscription_id: str) -> str:
     """ARM id of the machine that the system-assigned identity belongs to."""
     return (
@@ -207,6 +234,15 @@ def _pool(made: DevPrincipals) -> DeclaredPool:
             (made.identity_object_id, "Managed HSM Crypto User"),
         ),
     )
+
+
+async def _have_administrator(database: Database, clock: Clock, made: DevPrincipals) -> None:
+    """dev-owner, also in data directories that are older than the roles of the directory."""
+    async with database.write() as tx:
+        if await meta.get(tx, _ADMINISTRATOR) is None:
+            if await directory.principal(tx, made.tenant_id, made.owner_object_id) is not None:
+                await directory_roles.insert(tx, made.owner_object_id, DirectoryRole.GLOBAL_ADMINISTRATOR)
+            await meta.put(tx, _ADMINISTRATOR, str(int(clock.now())))
 
 
 async def _register_certificate(

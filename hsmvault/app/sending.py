@@ -86,7 +86,9 @@ def webhook_of(one: EventSubscription) -> Webhook:
     """Raises ConfigurationError."""
     key = f"events '{one.name}'"
     headers = {} if one.header_file is None else read_headers(one.header_file, f"{key}, header_file")
-    return Webhook(one.url, context=_context(one.ca_file, key), headers=headers, timeout_seconds=one.timeout_seconds)
+    return Webhook(
+        one.url, context=client_context(one.ca_file, key), headers=headers, timeout_seconds=one.timeout_seconds
+    )
 
 
 def mail_server_of(smtp: Smtp, port: int) -> MailServer:
@@ -98,14 +100,14 @@ def mail_server_of(smtp: Smtp, port: int) -> MailServer:
         smtp.host,
         port,
         Security(smtp.tls),
-        _context(smtp.ca_file, "smtp"),
+        client_context(smtp.ca_file, "smtp"),
         smtp.sender,
         smtp.timeout_seconds,
         login,
     )
 
 
-def _context(ca_file: Path | None, key: str) -> ssl.SSLContext:
+def client_context(ca_file: Path | None, key: str) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=None if ca_file is None else str(ca_file))
     except (OSError, ssl.SSLError) as error:

@@ -4,7 +4,9 @@ A power cut may leave anything behind the last record that had reached the disk:
 whole line with NULs in it. None of it is thrown away: it is kept beside the file, for people to look at.
 """
 
+import hashlib
 import os
+from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +34,11 @@ class ChainEnd:
     sequence: int
     line: bytes
     end: int
+
+
+def digest(line: bytes) -> str:
+    """What the next line has as `previous`. line: without its line feed."""
+    return urlsafe_b64encode(hashlib.sha256(line).digest()).rstrip(b"=").decode()
 
 
 def find_end(path: Path) -> ChainEnd | None:

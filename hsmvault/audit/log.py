@@ -10,10 +10,8 @@ every further call is refused before it does anything until a probe record can b
 """
 
 import asyncio
-import hashlib
 import logging
 import os
-from base64 import urlsafe_b64encode
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -21,7 +19,7 @@ from pathlib import Path
 
 import msgspec
 
-from hsmvault.audit.chain_end import find_end, keep_aside
+from hsmvault.audit.chain_end import digest, find_end, keep_aside
 from hsmvault.audit.record import AuditRecord, Properties, timestamp
 from hsmvault.clock import Clock
 from hsmvault.config.files import sync_directory
@@ -218,7 +216,7 @@ def _write(file: _File, records: list[bytes], must_sync: bool, now: float) -> No
     for record in records:
         sequence += 1
         line = b'{"sequence":%d,"previous":"%s",%s' % (sequence, previous.encode(), record[1:])
-        previous = _digest(line)
+        previous = digest(line)
         lines += line
         lines += b"\n"
     try:
@@ -256,7 +254,7 @@ def _open_last(file: _File) -> None:
         size = path.stat().st_size
         found = find_end(path)
         if found is not None:
-            file.sequence, file.previous = found.sequence, _digest(found.line)
+            file.sequence, file.previous = found.sequence, digest(found.line)
             file.length = _without_rest(file, found.end, size)
             break
         if size == 0:
@@ -282,11 +280,6 @@ def _without_rest(file: _File, end: int, size: int) -> int:
         return 0
     LOG.warning("%s ended in a torn line of %d bytes, which is kept as %s", path.name, size - end, aside.name)
     return end
-
-
-def _digest(line: bytes) -> str:
-    """What the next line has as `previous`."""
-    return urlsafe_b64encode(hashlib.sha256(line).digest()).rstrip(b"=").decode()
 
 
 def _open(file: _File) -> None:

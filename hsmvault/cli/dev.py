@@ -56,8 +56,14 @@ def run_dev(options: DevOptions, parts: Parts | None = None) -> int:
             ensure_certificates(layout, settings.names, SystemClock())
             pin, so_pin = made_pin(layout.pin), made_pin(layout.so_pin)
 
+            known: set[str] = set()
+
             async def announced(hosts: Sequence[str]) -> None:
-                await asyncio.to_thread(_make_known, hosts, options)
+                """Each worker tells of a vault that is made while they run."""
+                new = [host for host in hosts if host not in known]
+                known.update(new)
+                if new:
+                    await asyncio.to_thread(_make_known, new, options)
 
             async def prepared(result: Prepared) -> None:
                 await announced((*settings.names.fixed_hosts(), *result.hosts))
@@ -94,7 +100,7 @@ def dev_settings(options: DevOptions) -> Settings:
         ),
         hsm=Hsm(pin_file=layout.pin, so_pin_file=layout.so_pin, softhsm_conf=layout.softhsm_conf),
         audit=Audit(directory=layout.audit),
-        login=Login(enabled=True, managed_identities=True),
+        login=Login(enabled=True, managed_identities=True, password_grant=True),
         attestation=Attestation(development=True),
         issuers=_trusted(options),
         authorities=(_AUTHORITY,),

@@ -9,6 +9,10 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from hsmvault.cli.directory_options import add_directory
+from hsmvault.cli.place_options import add_groups, add_subscriptions
+from hsmvault.cli.role_options import add_roles
+from hsmvault.cli.vault_options import add_vault
 from hsmvault.errors import OperatorError
 from hsmvault.model.authorities import REASONS
 
@@ -90,7 +94,7 @@ def _init(options: argparse.Namespace) -> int:
     from hsmvault.cli.hardening import harden
 
     harden()
-    return admin.initialize(options.config)
+    return admin.initialize(options.config, world=options.world)
 
 
 def _migrate(options: argparse.Namespace) -> int:
@@ -204,6 +208,8 @@ def _parser() -> argparse.ArgumentParser:
     ):
         one = commands.add_parser(name, help=text)
         one.add_argument("--config", type=Path, required=True, metavar="FILE", help="conf/hsmvault.toml explains it")
+        if name == "init":
+            one.add_argument("--world", default="default", metavar="NAME", help="one of [[worlds]] (default)")
         one.set_defaults(command=command)
 
     audit = commands.add_parser("audit", help="the audit log").add_subparsers(metavar="COMMAND", required=True)
@@ -216,6 +222,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_rotations(commands)
     _add_attest(commands.add_parser("attest", help="what an HSM says about a key"))
     _add_ca(commands.add_parser("ca", help="the certificate authorities of this installation"))
+    directory = commands.add_parser("directory", help="tenants, people, groups, applications and identities")
+    add_directory(directory, _add_data_dir)
+    add_roles(commands.add_parser("role", help="who may do what: roles of Azure RBAC"), _add_data_dir)
+
+    add_vault(commands.add_parser("vault", help="the vaults of this installation"), _add_data_dir)
+
+    subscription = commands.add_parser("subscription", help="the subscriptions of this installation")
+    add_subscriptions(subscription, _add_data_dir)
+    add_groups(commands.add_parser("group", help="the resource groups of a subscription"), _add_data_dir)
 
     worker = commands.add_parser("worker")  # without help: not listed, the supervisor's own
     worker.add_argument("line", type=int)

@@ -167,7 +167,7 @@ class Supervisor:
     async def _spawn(self, index: int) -> _Worker:
         """A new process that imports and then waits for its settings."""
         bound = self._plan.bound
-        inherited = [one.fileno() for one in (*bound.main[index], *bound.identity[index], *bound.pki[index])]
+        inherited = [one.fileno() for one in bound.of_worker(index)]
         ours, theirs = channel.pair()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -197,6 +197,7 @@ class Supervisor:
             main=tuple(one.fileno() for one in bound.main[index]),
             identity=tuple(one.fileno() for one in bound.identity[index]),
             pki=tuple(one.fileno() for one in bound.pki[index]),
+            further=tuple(one.fileno() for one in bound.further[index]),
         )
         worker.is_told = True
         worker.writer.write(channel.frame(channel.Start(settings, self._plan.pin.reveal(), os.getpid())))

@@ -51,7 +51,9 @@ async def _work(application: Application, settings: WorkerSettings, pin: Pin, li
     control = WorkerControl(writer)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, control.stop)
     listening = asyncio.create_task(control.listen(reader), name="control")
-    listeners = Listeners(_sockets(settings.main), _sockets(settings.identity), _sockets(settings.pki))
+    listeners = Listeners(
+        _sockets(settings.main), _sockets(settings.identity), _sockets(settings.pki), _sockets(settings.further)
+    )
     working = asyncio.ensure_future(application.run_worker(settings, pin, listeners, control))
     control.starting = working
     try:

@@ -8,7 +8,11 @@ from msgspec import Meta
 from hsmvault.config.values import Address, Cidr, ContainerName, DerivedPort, Table, Text
 
 EventType = Annotated[
-    str, Meta(pattern=r"^Microsoft\.KeyVault\.(Key|Secret|Certificate)(NewVersionCreated|NearExpiry|Expired)$")
+    str,
+    Meta(
+        pattern=r"^Microsoft\.KeyVault\.((Key|Secret|Certificate)(NewVersionCreated|NearExpiry|Expired)"
+        r"|VaultAccessPolicyChanged)$"
+    ),
 ]
 Months = Annotated[int, Meta(ge=1, le=1200)]
 Years = Annotated[int, Meta(ge=1, le=100)]

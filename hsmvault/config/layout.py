@@ -45,6 +45,11 @@ class Layout:
         return self.data_dir / "audit"
 
     @property
+    def audit_exports(self) -> Path:
+        """How far each destination of audit records has come, a file each."""
+        return self.data_dir / "audit-exports"
+
+    @property
     def hsm(self) -> Path:
         """The embedded SoftHSM: its configuration and tokens."""
         return self.data_dir / "hsm"

@@ -21,7 +21,8 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     index: 0 to count - 1; the replacement of a dead worker has its index. dev: started by `hsmvault dev`.
     start: how many workers had this index before, since the supervisor's start.
-    main, identity, pki: file descriptors of listening sockets, the worker's own.
+    main, identity, pki: file descriptors of listening sockets, the worker's own. further: likewise, one for each of
+    settings.server.listeners.
     """
 
     index: int
@@ -32,17 +33,19 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     main: tuple[int, ...]
     identity: tuple[int, ...] = ()
     pki: tuple[int, ...] = ()
+    further: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Listeners:
     """Listening, non-blocking sockets. identity, pki: plain HTTP for managed identities and for relying parties of our
-    authorities; empty when they are off.
+    authorities; empty when they are off. further: one for each of settings.server.listeners.
     """
 
     main: tuple[socket.socket, ...]
     identity: tuple[socket.socket, ...] = ()
     pki: tuple[socket.socket, ...] = ()
+    further: tuple[socket.socket, ...] = ()
 
 
 class Control(Protocol):

@@ -9,7 +9,9 @@ from urllib.parse import urlsplit
 from cryptography.x509 import Name
 
 from hsmvault.config.lines import Place
-from hsmvault.config.settings import AttestationAuthority, Settings, TrustedIssuer
+from hsmvault.config.management import USUAL_SUBSCRIPTION
+from hsmvault.config.network_rules import network_mistakes
+from hsmvault.config.settings import AttestationAuthority, FederatedIssuer, Settings, TrustedIssuer
 
 
 class Broken(NamedTuple):
@@ -29,13 +31,8 @@ def missing_for_serve(settings: Settings) -> list[str]:
         missing.append("server.certificate_file and server.key_file are missing: the TLS certificate and its key")
     if settings.hsm.pin_file is None and not settings.hsm.pin_env:
         missing.append("hsm.pin_file or hsm.pin_env is missing: where the PIN of the token comes from")
-    if not settings.issuers:
-        missing.append("nobody could log in: add an [[issuers]] table")
-    if settings.login.enabled:
-        missing.append(
-            "login.enabled: outside `hsmvault dev` the embedded issuer has no tenants yet, and there is no way to make "
-            "one; leave it off and name your issuers under [[issuers]]"
-        )
+    if not settings.issuers and not settings.login.enabled:
+        missing.append("nobody could log in: switch login.enabled on, or add an [[issuers]] table")
     if settings.attestation.development:
         missing.append(
             "attestation.development: the development attestation authority vouches for anybody and is for "
@@ -100,8 +97,20 @@ def _authorities(settings: Settings) -> Iterator[Broken]:
         seen.add(name)
 
 
+def _federated(settings: Settings) -> Iterator[Broken]:
+    seen = {iss for issuer in settings.issuers for iss in issuer.issuers}
+    for index, issuer in enumerate(settings.login.federated_issuers):
+        place: Place = ("login", "federated_issuers", index)
+        if (issuer.jwks_file is None) == (not issuer.jwks_uri):
+            yield Broken(place, "the key set comes from one place: give either jwks_file or jwks_uri")
+        yield from _addresses(issuer, place, (("jwks_uri", issuer.jwks_uri),))
+        if issuer.issuer in seen:
+            yield Broken((*place, "issuer"), f"'{issuer.issuer}' stands in another table too, or under [[issuers]]")
+        seen.add(issuer.issuer)
+
+
 def _addresses(
-    issuer: TrustedIssuer | AttestationAuthority, place: Place, addresses: tuple[tuple[str, str], ...]
+    issuer: TrustedIssuer | AttestationAuthority | FederatedIssuer, place: Place, addresses: tuple[tuple[str, str], ...]
 ) -> Iterator[Broken]:
     for key, address in addresses:
         if address:
@@ -182,6 +191,54 @@ def _events(settings: Settings) -> Iterator[Broken]:
             yield Broken((*place, "ca_file"), "it is for TLS, and url is http")
 
 
+def _destinations(settings: Settings) -> Iterator[Broken]:
+    """Of audit records."""
+    keys = {"file": {"path"}, "webhook": {"url", "header_file"}, "syslog": {"address"}}
+    seen: set[str] = set()
+    for index, one in enumerate(settings.audit.destinations):
+        place: Place = ("audit", "destinations", index)
+        for key, text in (("name", one.name), ("id", one.id.lower())):
+            if text and text in seen:
+                yield Broken((*place, key), f"'{text}' stands in another [[audit.destinations]] table too")
+            seen.add(text)
+        given = {key for key in ("path", "url", "header_file", "address") if getattr(one, key)}
+        for key in sorted(given - keys[one.kind]):
+            yield Broken((*place, key), f'it has no meaning with kind = "{one.kind}"')
+        needed = next(iter(keys[one.kind] - {"header_file"}))
+        if needed not in given:
+            yield Broken(place, f'kind = "{one.kind}" needs {needed}')
+        if one.kind == "webhook":
+            is_plain = one.url.lower().startswith("http://")
+            if one.url and not (is_plain and _is_loopback(_host(one.url))):
+                yield from _https(place, "url", one.url)
+        if one.kind == "syslog" and one.address and not _is_address(one.address):
+            yield Broken((*place, "address"), "this must be a host and a port, like siem.example.com:6514")
+    for name in settings.audit.all_to:
+        if name not in {one.name for one in settings.audit.destinations}:
+            yield Broken(("audit", "all_to"), f"there is no [[audit.destinations]] table with the name '{name}'")
+
+
+def _is_address(text: str) -> bool:
+    """'host:port', '[IPv6]:port'."""
+    try:
+        parts = urlsplit(f"//{text}")
+        return bool(parts.hostname) and bool(parts.port) and parts.username is None and parts.netloc == text
+    except ValueError:
+        return False
+
+
+def _subscriptions(settings: Settings) -> Iterator[Broken]:
+    tenants: dict[str, str] = {}
+    for index, one in enumerate(settings.subscriptions):
+        if one.id in tenants:
+            yield Broken(("subscriptions", index, "id"), f"'{one.id}' stands in another [[subscriptions]] table too")
+        tenants[one.id] = one.tenant
+    for index, vault in enumerate(settings.containers):
+        is_named = vault.subscription != USUAL_SUBSCRIPTION
+        if is_named and tenants.get(vault.subscription, vault.tenant) != vault.tenant:
+            yield Broken(("containers", index, "tenant"), "its subscription belongs to another tenant")
+
+
 def _smtp(settings: Settings) -> Iterator[Broken]:
     smtp = settings.smtp
     if not smtp.host:
@@ -239,14 +296,37 @@ def _names(settings: Settings) -> Iterator[Broken]:
             yield Broken(("containers", index, "access_policies"), 'they have no effect under authorization = "rbac"')
 
 
+def _network(settings: Settings) -> Iterator[Broken]:
+    for place, reason in network_mistakes(settings):
+        yield Broken(place, reason)
+
+
+def _worlds(settings: Settings) -> Iterator[Broken]:
+    """Every world has a token of its own: what one pool's purge destroys is nobody else's."""
+    labels, names = {settings.hsm.token_label: "hsm.token_label"}, {"default"}
+    for index, world in enumerate(settings.worlds):
+        place: Place = ("worlds", index)
+        if world.name in names:
+            yield Broken((*place, "name"), f"'{world.name}' is the name of another world too")
+        if world.token_label in labels:
+            yield Broken((*place, "token_label"), f"'{world.token_label}' is already {labels[world.token_label]}")
+        names.add(world.name)
+        labels[world.token_label] = f"the token of the world '{world.name}'"
+
+
 _RULES: tuple[Callable[[Settings], Iterator[Broken]], ...] = (
     _ports,
     _pairs,
     _issuers,
+    _federated,
     _authorities,
     _acme,
     _events,
+    _destinations,
+    _subscriptions,
     _smtp,
     _own_authorities,
     _names,
+    _network,
+    _worlds,
 )

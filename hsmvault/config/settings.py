@@ -10,9 +10,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from hsmvault.config.auditing import AuditDestination
 from hsmvault.config.certificates import AcmeServer, CertificateAuthority, Certificates, EventSubscription, Pki, Smtp
 from hsmvault.config.layout import Layout
+from hsmvault.config.management import USUAL_SUBSCRIPTION, DeclaredSubscription, Management
 from hsmvault.config.names import Names
+from hsmvault.config.network import FurtherListener, Network
 from hsmvault.config.values import (
     Address,
     Algorithm,
@@ -43,6 +46,7 @@ class Server(Table, frozen=True, kw_only=True):
     certificate_file: Path | None = None
     key_file: Path | None = None
     stop_seconds: Seconds = 10.0
+    listeners: tuple[FurtherListener, ...] = ()
 
 
 class Limits(Table, frozen=True, kw_only=True):
@@ -82,15 +86,33 @@ class Audit(Table, frozen=True, kw_only=True):
     directory: Path | None = None
     durability: Literal["written", "synced"] = "written"
     rotate_bytes: Annotated[int, Meta(ge=65_536)] = 268_435_456
+    all_to: tuple[Text, ...] = ()
+    destinations: tuple[AuditDestination, ...] = ()
+
+
+class FederatedIssuer(Table, frozen=True, kw_only=True):
+    """One issuer whose tokens may prove an application that has registered them. Exactly one of jwks_file, jwks_uri."""
+
+    issuer: Text
+    jwks_file: Path | None = None
+    jwks_uri: str = ""
+    ca_file: Path | None = None
+    algorithms: Annotated[tuple[Algorithm, ...], Meta(min_length=1)] = ("RS256",)
 
 
 class Login(Table, frozen=True, kw_only=True):
     enabled: bool = False
+    password_grant: bool = False
+    public_clients: bool = True
+    refresh_token_days: Annotated[int, Meta(ge=1, le=366)] = 90
+    session_hours: Annotated[int, Meta(ge=1, le=24 * 90)] = 12
+    device_code_minutes: Annotated[int, Meta(ge=1, le=60)] = 15
     token_seconds: Annotated[int, Meta(ge=300, le=86_400)] = 3600
     identity_token_seconds: Annotated[int, Meta(ge=300, le=86_400)] = 86_400
     signing_key_days: Annotated[int, Meta(ge=3)] = 90  # each is published two days before it signs
     managed_identities: bool = False
     identity_port: DerivedPort = 0
+    federated_issuers: tuple[FederatedIssuer, ...] = ()
 
 
 class Audiences(Table, frozen=True, kw_only=True):
@@ -149,18 +171,12 @@ class Custody(Table, frozen=True, kw_only=True):
     rsa_oaep_256: Literal["fallback", "refuse"] = "fallback"
 
 
-class ContainerRules(Table, frozen=True, kw_only=True):
-    """Firewall rules of one container."""
+class DeclaredWorld(Table, frozen=True, kw_only=True):
+    """A security world that `hsmvault init --world` makes, for one pool that is created while the instance runs."""
 
-    name: ContainerName
-    kind: Literal["vault", "pool"] = "vault"
-    default_action: Literal["allow", "deny"] = "deny"
-    ip_rules: tuple[Cidr, ...] = ()
-    public_access: bool = True
-
-
-class Network(Table, frozen=True, kw_only=True):
-    containers: tuple[ContainerRules, ...] = ()
+    name: Annotated[str, Meta(pattern=r"^[a-z](-?[a-z0-9])*$", max_length=32)]
+    token_label: Text
+    geography: Text = "local"
 
 
 class AccessPolicyEntry(Table, frozen=True, kw_only=True):
@@ -182,7 +198,7 @@ class DeclaredVault(Table, frozen=True, kw_only=True):
 
     name: ContainerName
     tenant: Guid
-    subscription: Guid = Guid("00000000-0000-0000-0000-000000000001")
+    subscription: Guid = USUAL_SUBSCRIPTION
     resource_group: Text = "hsmvault"
     location: Text = "local"
     authorization: Literal["rbac", "access-policies"] = "rbac"
@@ -217,6 +233,7 @@ class Settings(Table, frozen=True, kw_only=True):
     attestation_authorities: tuple[AttestationAuthority, ...] = ()
     api_versions: ApiVersions = ApiVersions()
     custody: Custody = Custody()
+    worlds: tuple[DeclaredWorld, ...] = ()
     certificates: Certificates = Certificates()
     acme: tuple[AcmeServer, ...] = ()
     authorities: tuple[CertificateAuthority, ...] = ()
@@ -224,6 +241,8 @@ class Settings(Table, frozen=True, kw_only=True):
     events: tuple[EventSubscription, ...] = ()
     smtp: Smtp = Smtp()
     network: Network = Network()
+    management: Management = Management()
+    subscriptions: tuple[DeclaredSubscription, ...] = ()
     containers: tuple[DeclaredVault, ...] = ()
     metrics: MetricsListener = MetricsListener()
     log: Log = Log()
@@ -281,6 +300,12 @@ class Settings(Table, frozen=True, kw_only=True):
     @property
     def store_url(self) -> str:
         return self.store.url or f"sqlite:///{self.layout.database.absolute()}"
+
+    @property
+    def locations(self) -> tuple[str, ...]:
+        """Regions: those that are configured, and those of containers that are declared."""
+        declared = ("".join(one.location.split()).lower() for one in self.containers)
+        return tuple(dict.fromkeys((*self.management.locations, *declared)))
 
     @property
     def audit_directory(self) -> Path:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+from cryptography.x509 import Name
 from msgspec import Meta
 
 Port = Annotated[int, Meta(ge=1, le=65_535)]
@@ -17,6 +18,8 @@ Text = Annotated[str, Meta(min_length=1)]
 ContainerName = Annotated[str, Meta(pattern=r"^[a-z](-?[a-z0-9])+$", min_length=3, max_length=24)]
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
 Permissions = tuple[Annotated[str, Meta(pattern=r"^[a-z]+$")], ...]
+
+_SHA256_BYTES = 32
 
 
 class Guid(str):
@@ -33,6 +36,13 @@ class Cidr(str):
 
 class Address(str):
     """An IPv4 or IPv6 address to listen on, without a zone."""
+
+    __slots__ = ()
+
+
+class CertificateName(str):
+    """What a certificate is known by: "sha256:" and its fingerprint in lower-case hexadecimal, "dns:" or "uri:" and an
+    alternative name, "subject:" and the whole subject in the form of RFC 4514."""
 
     __slots__ = ()
 
@@ -61,4 +71,23 @@ def decode_text(kind: type, value: object) -> object:
         if isinstance(address, ipaddress.IPv6Address) and address.scope_id is not None:
             raise ValueError("A zone is not taken")
         return Address(value)
+    if kind is CertificateName:
+        return CertificateName(_certificate_name(value))
     raise NotImplementedError(kind)  # how a hook tells msgspec that it does not know a type
+
+
+def _certificate_name(text: str) -> str:
+    kind, _, value = text.partition(":")
+    match kind:
+        case "sha256":
+            digest = value.replace(":", "").lower()
+            if len(bytes.fromhex(digest)) != _SHA256_BYTES:
+                raise ValueError("A SHA-256 fingerprint has 64 hexadecimal digits")
+            return f"sha256:{digest}"
+        case "dns" if value:
+            return f"dns:{value.lower()}"
+        case "uri" if value:
+            return f"uri:{value}"
+        case "subject" if value:
+            return f"subject:{Name.from_rfc4514_string(value).rfc4514_string()}"
+    raise ValueError("Expected sha256:, dns:, uri: or subject: and what follows")

@@ -27,6 +27,8 @@ INTERVAL_SECONDS: Final = 1.0
 LONGEST_WAIT_SECONDS: Final = 300.0
 MOST_RECORDS: Final = 500  # of a batch
 MOST_BYTES: Final = 512 * 1024
+_MOST_READ: Final = 8 * 1024 * 1024  # bytes of the log, for one batch: in a thread that competes with the event loop
+_RECOVERY_SECONDS: Final = 10.0
 _KEPT_SECONDS: Final = 60.0  # places that are passed without sending anything are kept this often
 
 TAKEN, NOT_TAKEN = OUTCOMES = ("exported", "failed")
@@ -34,15 +36,16 @@ TAKEN, NOT_TAKEN = OUTCOMES = ("exported", "failed")
 
 @dataclass(slots=True)
 class _Batch:
-    """records: to send. places: behind them, by series."""
+    """records: to send. places: behind them, by series. read: bytes, with those of records that nobody wants here."""
 
     places: dict[str, LogPlace]
     records: list[LoggedLine] = field(default_factory=list)
     size: int = 0
+    read: int = 0
     is_end: bool = True
 
     def is_full(self, most: int) -> bool:
-        return len(self.records) >= most or self.size >= MOST_BYTES
+        return len(self.records) >= most or self.size >= MOST_BYTES or self.read >= _MOST_READ
 
 
 class ExportAudit:
@@ -90,7 +93,10 @@ class ExportAudit:
                 wait = await self.turn()
             except RequestError as error:
                 LOG.warning("audit records for %s wait: %s", self.name, error.detail or error)
-                wait = INTERVAL_SECONDS
+                wait = _RECOVERY_SECONDS
+            except OSError as error:
+                LOG.warning("audit records for %s wait: %s", self.name, error.strerror or type(error).__name__)
+                wait = _RECOVERY_SECONDS
             except Exception:
                 LOG.exception("audit records for %s wait", self.name)
                 wait = LONGEST_WAIT_SECONDS
@@ -150,6 +156,7 @@ class ExportAudit:
             if batch.is_full(self._most):
                 return False
             batch.places[series] = found.behind
+            batch.read += len(found.record.line)
             if routes.takes(self.name, found.record.head.resourceId):
                 batch.records.append(found.record)
                 batch.size += len(found.record.line)

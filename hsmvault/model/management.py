@@ -606,8 +606,12 @@ def _group(
 _MICROSOFT_MANAGEMENT = (
     _group("management_groups_list", "GET", "", "read", "ManagementGroupList", Asks.ITEMS),
     _group("management_groups_get", "GET", "/{name}", "read", "ManagementGroupGet"),
-    _group("management_groups_put", "PUT", "/{name}", "write", "ManagementGroupPut"),
+    # A new group is asked for at its parent, which the body names.
+    _group("management_groups_put", "PUT", "/{name}", "write", "ManagementGroupPut", Asks.ITEMS),
+    _group("management_groups_patch", "PATCH", "/{name}", "write", "ManagementGroupPatch"),
     _group("management_groups_delete", "DELETE", "/{name}", "delete", "ManagementGroupDelete"),
+    _group("management_group_subscriptions_list", "GET", "/{name}/subscriptions", "read", "ManagementGroupGet"),
+    _group("management_group_subscriptions_get", "GET", "/{name}/subscriptions/{id}", "read", "ManagementGroupGet"),
     _group(
         "management_group_subscriptions_put",
         "PUT",

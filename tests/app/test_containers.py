@@ -8,7 +8,8 @@ from hsmvault.app.containers import declare_containers
 from hsmvault.app.first_start import DeclaredPool, FirstStart
 from hsmvault.clock import MovedClock, RandomIdentifiers
 from hsmvault.config import Settings
-from hsmvault.config.settings import ContainerRules, Custody, DeclaredVault, Network
+from hsmvault.config.network import ContainerRules, Network
+from hsmvault.config.settings import Custody, DeclaredVault
 from hsmvault.config.values import Guid
 from hsmvault.model import local_roles, pool_roles
 from hsmvault.model.containers import AuthorizationModel, Container, ContainerKind

@@ -2,11 +2,17 @@
 
 import json
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from azure.core.exceptions import HttpResponseError
+from azure.identity import ClientSecretCredential
+from azure.keyvault.secrets import SecretClient
 
 from hsmvault.app.first_start import DEFAULT_TENANT
 from hsmvault.cli.main import main
@@ -17,6 +23,7 @@ from hsmvault.model.roles import RoleAssignment
 from hsmvault.model.subscriptions import Subscription
 from hsmvault.store import directory, meta, roles, subscriptions
 from hsmvault.store.database import Database
+from tests.instance import folder_for_data, names_resolved, running
 from tests.wire.conftest import empty_database
 
 __all__ = ["empty_database"]
@@ -151,3 +158,36 @@ def test_a_custom_role_is_made_shown_replaced_and_deleted(there: Installation, t
 def test_without_an_instance_there_is_nothing_to_list(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["role", "list", "--data-dir", str(tmp_path / "none")]) == 1
     assert "There is no instance" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_running_instance_obeys_within_a_second() -> None:
+    with folder_for_data() as folder, running(folder / "data", workers=2) as instance, names_resolved():
+        tenant, client, secret = (
+            instance.environment[f"AZURE_{one}"] for one in ("TENANT_ID", "CLIENT_ID", "CLIENT_SECRET")
+        )
+        credential = ClientSecretCredential(
+            tenant,
+            client,
+            secret,
+            authority=instance.environment["AZURE_AUTHORITY_HOST"],
+            disable_instance_discovery=True,
+            connection_verify=instance.environment["SSL_CERT_FILE"],
+        )
+        url, certificates = instance.environment["AZURE_KEYVAULT_URL"], instance.environment["SSL_CERT_FILE"]
+        secrets = SecretClient(url, credential, verify_challenge_resource=False, connection_verify=certificates)
+        with credential, secrets:
+            secrets.set_secret("one", "value")
+            place = ["--data-dir", str(instance.data_dir)]
+            listed = subprocess.run(
+                [sys.executable, "-m", "hsmvault", "role", "list", *place], capture_output=True, text=True, check=True
+            ).stdout
+            for line in listed.splitlines():
+                if "Key Vault Administrator" in line:
+                    command = [sys.executable, "-m", "hsmvault", "role", "remove", line.split()[0], *place]
+                    subprocess.run(command, check=True, capture_output=True)
+            ends = time.monotonic() + 1.0
+            with pytest.raises(HttpResponseError) as caught:
+                while time.monotonic() < ends:
+                    secrets.get_secret("one")
+            assert caught.value.status_code == 403

@@ -60,7 +60,7 @@ def test_the_port_of_the_mail_server_follows_from_its_tls(tmp_path: Path) -> Non
         (HOOK.replace("https://a.example", "http://localhost") + "ca_file = 'a'\n", 4, "events[1].ca_file"),
         (HOOK + "schema = 'custom'\n", 4, "events[1].schema"),
         (HOOK + "types = ['SecretExpired']\n", 4, "events[1].types"),
-        (HOOK + "types = ['Microsoft.KeyVault.VaultAccessPolicyChanged']\n", 4, "events[1].types"),
+        (HOOK + "types = ['Microsoft.KeyVault.VaultMoved']\n", 4, "events[1].types"),
         (HOOK + "containers = ['A']\n", 4, "events[1].containers"),
         (HOOK + "timeout_seconds = 61\n", 4, "events[1].timeout_seconds"),
         (HOOK + "headers = ['a']\n", 4, "events[1].headers: this key is not known"),

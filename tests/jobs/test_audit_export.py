@@ -21,6 +21,7 @@ from hsmvault.errors import ConfigurationError, Unavailable
 from hsmvault.jobs import audit_export
 from hsmvault.jobs.audit_export import ExportAudit
 from hsmvault.jobs.audit_sinks import FileSink, Sent, WebhookSink
+from hsmvault.model.diagnostics import DiagnosticBody, DiagnosticSetting, LogSetting
 from hsmvault.outbound.webhooks import Webhook
 from tests.audit.test_log import record
 from tests.outbound.receivers import receiving
@@ -91,6 +92,12 @@ class Node:
 @pytest.fixture
 def node(tmp_path: Path) -> Node:
     return Node(tmp_path)
+
+
+def wanting(destination: str) -> DiagnosticSetting:
+    """A setting of a vault that no record is of."""
+    body = DiagnosticBody(storage_account_id=destination, logs=(LogSetting(enabled=True, category="AuditEvent"),))
+    return DiagnosticSetting("/subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/v", "s", body, 0)
 
 
 async def turns(export: ExportAudit, count: int = 2) -> float:
@@ -200,6 +207,22 @@ async def test_a_batch_has_a_bound(node: Node, monkeypatch: pytest.MonkeyPatch) 
     await turns(export, 5)
     assert taker.names == list("abcdefg")
     assert max(len(batch) for batch in taker.batches) < 4
+
+
+async def test_what_nobody_wants_is_passed_over_in_pieces(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_export, "_MOST_READ", 600)
+    node.routes = Routes((Destination(NAME),), settings=[wanting("archive"), wanting(NAME)])
+    node.start()
+    taker = Taker()
+    export = node.export(taker)
+    await node.write(*"abcdefgh")
+    assert await turns(export) == 0.0
+    await turns(export, 4)
+    assert cursor_of(node.cursors, NAME).load() == {}
+    node.clock.move(61)
+    assert await export.turn() == 1.0
+    assert cursor_of(node.cursors, NAME).load()["0"].sequence == 8
+    assert taker.batches == []
 
 
 async def test_only_what_the_routes_say_is_sent(node: Node) -> None:
@@ -357,7 +380,7 @@ async def test_a_cursor_is_private(node: Node) -> None:
 async def test_failures_end_nothing(node: Node) -> None:
     node.start()
     paused: list[float] = []
-    calls = iter([Unavailable("The database is busy."), ValueError("unexpected"), None])
+    calls = iter([Unavailable("The database is busy."), OSError(13, "denied"), ValueError("unexpected"), None])
 
     async def routes() -> Routes:
         problem = next(calls)
@@ -371,7 +394,7 @@ async def test_failures_end_nothing(node: Node) -> None:
     export = ExportAudit(NAME, Taker(), node.log, cursor_of(node.cursors, NAME), routes, node.clock, pause=pause)
     with pytest.raises(asyncio.CancelledError):
         await export.run()
-    assert paused == [1.0, 300.0]
+    assert paused == [10.0, 10.0, 300.0]
 
 
 async def test_a_file_gets_a_line_for_each_record(node: Node) -> None:

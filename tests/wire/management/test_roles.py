@@ -259,6 +259,11 @@ async def test_assignments_of_pools_and_of_other_tenants_are_not_seen(service: M
         assert answer.status in (403, 404) and USER.encode() not in answer.body
         assert (await service.ask("DELETE", at)).status in (204, 403)
     refused(await service.ask("PUT", path("", TWO), assignment()), 409, "RoleAssignmentExists")
+    async with service.parts.database.write() as tx:  # as a configuration declares it
+        declared = RoleAssignment(ROLE, GROUP, BY_NAME["Reader"].id, MACHINE, tenant_id=TENANT)
+        await roles.insert(tx, declared)
+    shown = await service.ask("GET", path(GROUP, ROLE))
+    assert shown.json["properties"]["principalType"] == "ServicePrincipal"
     async with service.parts.database.read() as tx:
         assert {one.id for one in await roles.list_at(tx, "/")} >= {ONE, TWO}
 

@@ -1,10 +1,11 @@
-"""Audit records of what commands and starts do to a security world or to an authority: one before anything is done,
-one behind it.
+"""Audit records of what commands and starts do to a security world, to an authority, to the directory, to roles or to
+vaults: one before anything is done, one behind it.
 
 Nobody calls for these over the wire, and the processes that do them are no workers. Each has a log of its own beside
 theirs, whose writer is named after what keeps a second such process away: the lock of the rotations (`rotation`), that
-of the commands on authorities (`authority`), and the claim on the data directory (`start`). A record that says `Begun`
-with none behind it is of work that was killed; the next one of the same kind goes on with it.
+of the commands on authorities (`authority`), those of the commands on the directory (`directory`), on roles (`role`)
+and on vaults (`vault`), and the claim on the data directory (`start`). A record that says `Begun` with none behind it
+is of work that was killed; the next one of the same kind goes on with it.
 """
 
 import os
@@ -21,6 +22,10 @@ from hsmvault.model.worlds import WorldRow
 ROTATION_WRITER = "rotation"
 START_WRITER = "start"
 AUTHORITY_WRITER = "authority"
+DIRECTORY_WRITER = "directory"
+VAULT_WRITER = "vault"
+ROLE_WRITER = "role"
+PLACE_WRITER = "place"
 _BEGUN, _DONE, _FAILED = "Begun", "OK", "Failed"
 
 

@@ -16,7 +16,7 @@ MOST_FEDERATED_CREDENTIALS = 20  # of one application, as Entra's
 
 class RedirectKind(Enum):
     """Where a code may go. WEB: a confidential client's page. SPA: a page's script. PUBLIC: an app on the machine of
-    its user; `http://localhost` then means every port and every path (RFC 8252, 7.3).
+    its user; `http://localhost` then means every port of it (RFC 8252, 7.3), with the path that is registered.
     """
 
     WEB = "web"

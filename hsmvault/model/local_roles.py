@@ -40,5 +40,10 @@ def reaches(stored: str, container_id: str, key_name: str) -> bool:
     return covers(root, stored) and covers(stored, resource)
 
 
+def scopes(container_id: str) -> tuple[str, ...]:
+    """The folded scopes of all that is assigned in a pool are this one and those below it."""
+    return (_root(container_id),)
+
+
 def _root(container_id: str) -> str:
     return f"/local/{container_id}"

@@ -7,11 +7,12 @@ settings/*, and the id and actions of the EKM Administrator.
 """
 
 from hsmvault.model.operations import POOL_PREFIX
-from hsmvault.model.roles import RoleDefinition
+from hsmvault.model.roles import Permission, RoleDefinition
 
 
 def _role(role_id: str, name: str, *actions: str) -> RoleDefinition:
-    return RoleDefinition(role_id, f"Managed HSM {name}", data_actions=tuple(POOL_PREFIX + one for one in actions))
+    block = Permission(data_actions=tuple(POOL_PREFIX + one for one in actions))
+    return RoleDefinition(role_id, f"Managed HSM {name}", (block,))
 
 
 _ROLE_READS = ("roleDefinitions/read/action", "roleAssignments/read/action")

@@ -6,32 +6,29 @@ whole container, until a role assignment, a role or a container changes anywhere
 second).
 """
 
-from collections.abc import Collection
-from typing import Protocol
-
 from hsmvault.errors import Forbidden
-from hsmvault.model import builtin_roles, local_roles, pool_roles
+from hsmvault.model import local_roles, pool_roles
 from hsmvault.model.containers import AccessPolicy, AuthorizationModel, Container
 from hsmvault.model.keys import NAME
-from hsmvault.model.operations import POOL_PREFIX, VAULT_PREFIX, Kind, Operation
+from hsmvault.model.operations import OPERATIONS, POOL_PREFIX, VAULT_PREFIX, Kind, Operation
 from hsmvault.model.principals import Caller
-from hsmvault.model.roles import RoleAssignment, covers
+from hsmvault.model.roles import RoleAssignment
+from hsmvault.pipeline.azure_rbac import NAME_OF_SECRET, Assignments, AzureRbac
 from hsmvault.pipeline.firewall import describe
 
 _MOST_DECISIONS = 65_536
 _KEY_PATHS = ("/keys", "/deletedkeys")
 
+# The name in these paths is that of no certificate: whoever has a role for a certificate has it for no issuer.
+_OF_ISSUERS = frozenset(one.name for one in OPERATIONS if one.path.startswith("/certificates/issuers"))
+
 _DecisionKey = tuple[frozenset[str], str, bool, str, int, str, str]
 
 
-class Assignments(Protocol):
-    """Where role assignments come from."""
-
-    async def assignments_of(self, principal_ids: Collection[str]) -> Collection[RoleAssignment]: ...
-
-
 class Authorization:
-    def __init__(self, assignments: Assignments) -> None:
+    def __init__(self, rbac: AzureRbac, assignments: Assignments) -> None:
+        """rbac: of vaults. assignments: where those of pools come from."""
+        self._rbac = rbac
         self._assignments = assignments
         self._decisions: dict[_DecisionKey, bool] = {}
         self._epoch = 0
@@ -47,7 +44,8 @@ class Authorization:
         object_name: as it stands in the path, or "". What cannot be a name (it may be as long as a path) is neither
         remembered nor repeated: who may use the whole container hears from the operation what is wrong with it.
         """
-        name = object_name.lower() if NAME.fullmatch(object_name) else ""
+        is_name = NAME.fullmatch(object_name) is not None and operation.name not in _OF_ISSUERS
+        name = object_name.lower() if is_name else ""
         allowed = False
         if caller.tenant_id == container.tenant_id:
             # Whoever may in the whole container may on each of its objects: nothing denies what a wider scope allows.
@@ -84,20 +82,26 @@ class Authorization:
             return False
         if container.authorization is AuthorizationModel.ACCESS_POLICIES:
             return any(_grants(policy, caller, container, operation) for policy in container.access_policies)
-        grants = _grants_locally if container.authorization is AuthorizationModel.LOCAL else _grants_in_azure
+        if container.authorization is AuthorizationModel.RBAC:
+            return await self._decide_in_azure(caller, container, operation, name)
+        scopes = local_roles.scopes(container.id)
         return any(
-            assignment.principal_id in caller.principal_ids and grants(assignment, container, operation, name)
-            for assignment in await self._assignments.assignments_of(caller.principal_ids)
+            _grants_locally(assignment, container, operation, name)
+            for by_scope in await self._assignments.around(caller.principal_ids, scopes, scopes[-1])
+            for assignments in by_scope.values()
+            for assignment in assignments
         )
 
-
-def _grants_in_azure(assignment: RoleAssignment, container: Container, operation: Operation, name: str) -> bool:
-    """Azure RBAC: an assignment reaches everything below its scope."""
-    role = builtin_roles.BY_ID.get(assignment.role_id)
-    if role is None or not covers(assignment.scope, _resource(container, operation, name)):
+    async def _decide_in_azure(self, caller: Caller, container: Container, operation: Operation, name: str) -> bool:
+        resource = _resource(container, operation, name)
+        # What a condition on the name that is asked for leaves open for the whole vault is decided for each secret.
+        request = {NAME_OF_SECRET: name} if name and operation.kind is Kind.SECRETS else None
+        for action in (operation.vault_action, operation.or_vault_action):
+            if action is not None and await self._rbac.allows(
+                caller, container.tenant_id, VAULT_PREFIX + action, resource, data=True, request=request
+            ):
+                return True
         return False
-    actions = (operation.vault_action, operation.or_vault_action)
-    return any(role.allows_data(VAULT_PREFIX + action) for action in actions if action is not None)
 
 
 def _grants_locally(assignment: RoleAssignment, container: Container, operation: Operation, name: str) -> bool:

@@ -3,17 +3,25 @@
 An entry is dropped when its row changes anywhere; what was read while a change came in is used once and not kept.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Hashable
-from typing import Generic, TypeVar
+import logging
+from collections.abc import Awaitable, Callable, Collection, Hashable, Mapping, Sequence
+from typing import Final, Generic, TypeVar
 
 from hsmvault.custody.cache import SingleFlight
+from hsmvault.errors import Damaged
+from hsmvault.model import builtin_roles
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.principals import PrincipalState
-from hsmvault.model.roles import RoleAssignment
-from hsmvault.store import containers, directory, roles
+from hsmvault.model.roles import RoleDefinition
+from hsmvault.model.subscriptions import ManagementGroup, Placement, Subscription, management_group_id
+from hsmvault.store import containers, directory, management_groups, role_definitions, roles, subscriptions
 from hsmvault.store.database import Database
+from hsmvault.store.roles import AssignmentsByScope
 
 _MOST_ENTRIES = 65_536
+_NOTHING: Final[dict[tuple[tuple[str, ...], str], AssignmentsByScope]] = {}
+
+_log = logging.getLogger(__name__)
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
@@ -104,23 +112,84 @@ class ContainerCache:
 
 
 class AssignmentCache:
-    """Role assignments by principal."""
+    """Role assignments by principal, and by the resource that somebody asked about: what is kept of a principal is what
+    it has around the vaults that it uses, never all that it has."""
 
-    def __init__(self, database: Database) -> None:
-        async def load(principal_id: str) -> tuple[RoleAssignment, ...]:
-            async with database.read() as tx:
-                return tuple(await roles.assignments_of(tx, [principal_id]))
+    def __init__(self, database: Database, *, most: int = _MOST_ENTRIES) -> None:
+        self._database = database
+        self._most = most
+        self._of: dict[str, dict[tuple[tuple[str, ...], str], AssignmentsByScope]] = {}
+        self._entries = 0
+        self._epoch = 0
 
-        self._of: Followed[str, tuple[RoleAssignment, ...]] = Followed(load)
-
-    async def assignments_of(self, principal_ids: Collection[str]) -> list[RoleAssignment]:
-        return [assignment for principal in principal_ids for assignment in await self._of.get(principal)]
+    async def around(
+        self, principal_ids: Collection[str], scopes: tuple[str, ...], below: str
+    ) -> list[AssignmentsByScope]:
+        """Of these principals, those at these folded scopes, and all below one of them; below: "" for none."""
+        key = (scopes, below)
+        found: list[AssignmentsByScope] = []
+        missing: list[str] = []
+        for principal in principal_ids:
+            entry = self._of.get(principal, _NOTHING).get(key)
+            if entry is None:
+                missing.append(principal)
+            else:
+                found.append(entry)
+        if missing:
+            epoch = self._epoch
+            async with self._database.read() as tx:
+                loaded = await roles.around(tx, missing, scopes, below)
+            if epoch == self._epoch:
+                self._keep(key, loaded)
+            found += loaded.values()
+        return found
 
     def forget(self, principal_id: str) -> None:
-        self._of.forget(principal_id)
+        self._epoch += 1
+        self._entries -= len(self._of.pop(principal_id, _NOTHING))
 
     def forget_all(self) -> None:
-        self._of.forget_all()
+        self._epoch += 1
+        self._entries = 0
+        self._of.clear()
+
+    def _keep(self, key: tuple[tuple[str, ...], str], loaded: Mapping[str, AssignmentsByScope]) -> None:
+        if self._entries + len(loaded) > self._most:
+            self._entries = 0
+            self._of.clear()
+        for principal, entry in loaded.items():
+            kept = self._of.setdefault(principal, {})
+            self._entries += key not in kept
+            kept[key] = entry
+
+
+class RoleCache:
+    """Role definitions: the built-in ones, and the custom ones of Azure RBAC by id."""
+
+    def __init__(self, database: Database) -> None:
+        async def load(role_id: str) -> RoleDefinition | None:
+            try:
+                async with database.read() as tx:
+                    return await role_definitions.find(tx, role_id)
+            except Damaged as error:
+                _log.warning("a role that cannot be read gives nothing: %s", error.detail)
+                return None
+
+        self._found: Followed[str, RoleDefinition | None] = Followed(load)
+
+    async def find(self, tenant_id: str, role_id: str) -> RoleDefinition | None:
+        """None for a role that this tenant does not have, and for one that cannot be read."""
+        built_in = builtin_roles.BY_ID.get(role_id)
+        if built_in is not None:
+            return built_in
+        found = await self._found.get(role_id)
+        return found if found is not None and found.tenant_id == tenant_id else None
+
+    def forget(self, role_id: str) -> None:
+        self._found.forget(role_id)
+
+    def forget_all(self) -> None:
+        self._found.forget_all()
 
 
 class DirectoryCache:
@@ -131,10 +200,69 @@ class DirectoryCache:
             async with database.read() as tx:
                 return await directory.state(tx, *key)
 
+        async def load_application(key: tuple[str, str]) -> PrincipalState | None:
+            async with database.read() as tx:
+                return await directory.application_state(tx, *key)
+
         self._states: Followed[tuple[str, str], PrincipalState | None] = Followed(load)
+        self._applications: Followed[tuple[str, str], PrincipalState | None] = Followed(load_application)
 
     async def state(self, tenant_id: str, object_id: str) -> PrincipalState | None:
         return await self._states.get((tenant_id, object_id))
 
+    async def application_state(self, tenant_id: str, application_id: str) -> PrincipalState | None:
+        """Of an application that people act through."""
+        return await self._applications.get((tenant_id, application_id))
+
     def forget_all(self) -> None:
         self._states.forget_all()
+        self._applications.forget_all()
+
+
+class SubscriptionCache:
+    """Subscriptions by id, with the management groups above them."""
+
+    def __init__(self, database: Database) -> None:
+        async def load(subscription_id: str) -> Placement | None:
+            async with database.read() as tx:
+                found = await subscriptions.find(tx, subscription_id)
+                if found is None:
+                    return None
+                groups = await management_groups.above(tx, found.tenant_id, found.management_group)
+            return Placement(found, _ids_above(found.tenant_id, groups))
+
+        async def load_groups(key: tuple[str, str]) -> tuple[str, ...]:
+            tenant_id, name = key
+            async with database.read() as tx:
+                return _ids_above(tenant_id, await management_groups.above(tx, tenant_id, name))
+
+        self._found: Followed[str, Placement | None] = Followed(load)
+        self._groups: Followed[tuple[str, str], tuple[str, ...]] = Followed(load_groups)
+
+    async def placement(self, subscription_id: str) -> Placement | None:
+        """subscription_id: in any case."""
+        return await self._found.get(subscription_id.lower())
+
+    async def find(self, subscription_id: str) -> Subscription | None:
+        """subscription_id: in any case."""
+        found = await self.placement(subscription_id)
+        return None if found is None else found.subscription
+
+    async def management_groups(self, tenant_id: str, name: str) -> tuple[str, ...]:
+        """ARM ids: of the management group of this name (in any case), the nearest above it, and so on to the tenant's
+        root group; the last alone when there is no such group.
+        """
+        return await self._groups.get((tenant_id, name.lower()))
+
+    def forget(self, subscription_id: str) -> None:
+        """subscription_id: in lower case."""
+        self._found.forget(subscription_id)
+
+    def forget_all(self) -> None:
+        """Also when a management group was made, moved or removed."""
+        self._found.forget_all()
+        self._groups.forget_all()
+
+
+def _ids_above(tenant_id: str, groups: Sequence[ManagementGroup]) -> tuple[str, ...]:
+    return (*(group.resource_id for group in groups), management_group_id(tenant_id))

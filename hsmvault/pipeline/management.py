@@ -4,62 +4,41 @@ Every container is governed by Azure RBAC here, whatever its data plane goes by,
 applies ("Azure Key Vault security": management plane and data plane).
 """
 
-import logging
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 from hsmvault.audit.log import AuditLog
-from hsmvault.audit.record import AuditRecord, Properties, identity, timestamp
 from hsmvault.clock import Clock
 from hsmvault.errors import BadRequest, Forbidden, NotFound, RequestError, Unauthorized
 from hsmvault.model.management import Asks, ManagementOperation
-from hsmvault.model.network import Address
 from hsmvault.model.principals import Caller
 from hsmvault.model.subscriptions import Subscription
 from hsmvault.pipeline.authentication import Authentication, TokenRefused, has_bearer
-from hsmvault.pipeline.records import signature, upper
-from hsmvault.pipeline.run import Answer
+from hsmvault.pipeline.call import AnyCall
+from hsmvault.pipeline.recording import AnyAnswer, Recording
 
-LOG = logging.getLogger("hsmvault.pipeline")
-AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
-@dataclass(slots=True)
-class ManagementCall:
+@dataclass(slots=True, kw_only=True, repr=False)
+class ManagementCall(AnyCall):
     """scope: the ARM id that the permission is asked for, '' for '/'. subscription_id: what stands in its place in the
-    path, in lower case and not checked, or "".
-
-    authorization: the header as it came; the repr must not show it. resource: audience of the plane. tenant_id: None;
-    whose tenant it is shows when the subscription is looked up. url: without the query. started: monotonic seconds.
+    path, in lower case and not checked, or "". Whose tenant it is shows when the subscription is looked up.
     """
 
-    request_id: str
-    started: float
     operation: ManagementOperation | None
     scope: str
     subscription_id: str
-    resource: str
-    authorization: str | None
-    client_address: Address
-    url: str
-    api_version: str = ""
-    user_agent: str = ""
-    client_request_id: str = ""
-    # filled in on the way
-    caller: Caller | None = None
-    used: str = ""
-    status: int = 0
-    refusal: RequestError | None = None
 
     @property
-    def tenant_id(self) -> str | None:
-        return None
+    def place(self) -> str:
+        return self.scope or "/"
 
-    def __repr__(self) -> str:
-        return f"ManagementCall({self.request_id} {self.operation.name if self.operation else '?'} {self.scope})"
+    @property
+    def operation_name(self) -> str:
+        return "" if self.operation is None else self.operation.audit_name
 
 
 class Subscriptions(Protocol):
@@ -89,9 +68,7 @@ class ManagementPipeline:
         self._authentication = authentication
         self._subscriptions = subscriptions
         self._rbac = rbac
-        self._audit = audit
-        self._clock = clock
-        self._status_of = status_of
+        self._recording = Recording(audit, clock, status_of, "InternalServerError")
         self._authority_of = authority_of
 
     async def run(self, call: ManagementCall, work: Callable[[Caller, str], Awaitable[AnyAnswer]]) -> AnyAnswer:
@@ -104,23 +81,8 @@ class ManagementPipeline:
             raise Unauthorized(
                 "Authentication failed. The 'Authorization' header is missing.", code="AuthenticationFailed"
             )
-        await self._audit.ready()
-        answer: AnyAnswer | None = None
-        try:
-            answer = await self._checked(call, work)
-            call.status = answer.status
-        except RequestError as error:
-            call.refusal = error
-        except Exception:
-            LOG.exception("unexpected failure in %r", call)
-            call.refusal = RequestError("An error has occurred.", code="InternalServerError")
-        if call.refusal is not None:
-            call.status = self._status_of(call.refusal)
-        await self._audit.append(self._record(call))
-        if answer is None:
-            assert call.refusal is not None
-            raise call.refusal
-        return answer
+        await self._recording.ready()
+        return await self._recording.run(call, self._checked(call, work))
 
     async def may(self, caller: Caller, tenant_id: str, action: str, resource_id: str) -> bool:
         """Whether the caller has a control action; never across tenants."""
@@ -170,38 +132,6 @@ class ManagementPipeline:
     async def _permit(self, caller: Caller, tenant_id: str, action: str, scope: str) -> None:
         if not await self._rbac.allows(caller, tenant_id, action, scope):
             raise not_authorized(caller, action, scope)
-
-    def _record(self, call: ManagementCall) -> AuditRecord:
-        caller, operation = call.caller, call.operation
-        name = "Unknown" if operation is None else operation.audit_name
-        return AuditRecord(
-            time=timestamp(self._clock.now()),
-            resourceId=upper(call.scope or "/"),
-            operationName="Authentication" if isinstance(call.refusal, Unauthorized) else name,
-            operationVersion=call.api_version,
-            category="AuditEvent",
-            resultType="Success",
-            resultSignature=signature(call.status),
-            resultDescription="" if call.refusal is None else call.refusal.message,
-            durationMs=str(int((self._clock.monotonic() - call.started) * 1000)),
-            callerIpAddress=str(call.client_address),
-            correlationId=call.client_request_id,
-            identity={}
-            if caller is None
-            else identity(
-                object_id=caller.object_id,
-                application_id=caller.application_id,
-                tenant_id=caller.tenant_id,
-                upn=caller.upn,
-            ),
-            properties=Properties(
-                clientInfo=call.user_agent,
-                requestUri=call.url,
-                id=call.used or call.scope or "/",
-                httpStatusCode=call.status,
-                requestId=call.request_id,
-            ),
-        )
 
 
 def not_authorized(caller: Caller, action: str, scope: str) -> Forbidden:

@@ -4,32 +4,17 @@ The order is that of "Authentication, requests and responses" of the Azure Key V
 a call without any bearer token gets the challenge before anything else is looked at, since clients begin with one.
 """
 
-import logging
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
-from typing import Protocol, TypeVar
 
 from hsmvault.audit.log import AuditLog
-from hsmvault.audit.record import AuditRecord, Properties, identity, timestamp
 from hsmvault.clock import Clock
 from hsmvault.errors import RequestError, Unauthorized
-from hsmvault.model.network import Address
 from hsmvault.model.principals import Caller
 from hsmvault.pipeline.authentication import Authentication, has_bearer
 from hsmvault.pipeline.authorization import Authorization
 from hsmvault.pipeline.call import Call
 from hsmvault.pipeline.firewall import Firewall, refusal
-from hsmvault.pipeline.records import signature, upper
-
-LOG = logging.getLogger("hsmvault.pipeline")
-
-
-class Answer(Protocol):
-    @property
-    def status(self) -> int: ...
-
-
-AnyAnswer = TypeVar("AnyAnswer", bound=Answer)
+from hsmvault.pipeline.recording import AnyAnswer, Recording
 
 
 class Pipeline:
@@ -47,9 +32,7 @@ class Pipeline:
     ) -> None:
         self._authentication = authentication
         self._authorization = authorization
-        self._audit = audit
-        self._clock = clock
-        self._status_of = status_of
+        self._recording = Recording(audit, clock, status_of)
         self._firewall = firewall or Firewall()
 
     async def run(self, call: Call, work: Callable[[Caller], Awaitable[AnyAnswer]]) -> AnyAnswer:
@@ -60,23 +43,8 @@ class Pipeline:
         """
         if not has_bearer(call.authorization):
             raise Unauthorized("AKV10000: Request is missing a Bearer or PoP token.")
-        await self._audit.ready()
-        answer: AnyAnswer | None = None
-        try:
-            answer = await self._checked(call, work)
-            call.status = answer.status
-        except RequestError as error:
-            call.refusal = error
-        except Exception:
-            LOG.exception("unexpected failure in %r", call)
-            call.refusal = RequestError("An error has occurred.")
-        if call.refusal is not None:
-            call.status = self._status_of(call.refusal)
-        await self._audit.append(self._record(call))
-        if answer is None:
-            assert call.refusal is not None
-            raise call.refusal
-        return answer
+        await self._recording.ready()
+        return await self._recording.run(call, self._checked(call, work))
 
     async def _checked(self, call: Call, work: Callable[[Caller], Awaitable[AnyAnswer]]) -> AnyAnswer:
         if self._firewall.admits(call):
@@ -91,45 +59,3 @@ class Pipeline:
         if call.operation is not None:
             await self._authorization.permit(caller, call.container, call.operation, call.object_name)
         return await work(caller)
-
-    def _record(self, call: Call) -> AuditRecord:
-        caller = call.caller
-        return AuditRecord(
-            time=timestamp(self._clock.now()),
-            resourceId=upper(call.container.resource_id),
-            operationName=_operation_name(call),
-            operationVersion=call.api_version,
-            category="AuditEvent",
-            resultType="Success",
-            resultSignature=signature(call.status),
-            resultDescription="" if call.refusal is None else call.refusal.message,
-            durationMs=str(int((self._clock.monotonic() - call.started) * 1000)),
-            callerIpAddress=_text(call.client_address),
-            correlationId=call.client_request_id,
-            identity={}
-            if caller is None
-            else identity(
-                object_id=caller.object_id,
-                application_id=caller.application_id,
-                tenant_id=caller.tenant_id,
-                upn=caller.upn,
-            ),
-            properties=Properties(
-                clientInfo=call.user_agent,
-                requestUri=call.url,
-                id=call.object_id or call.url,
-                httpStatusCode=call.status,
-                requestId=call.request_id,
-            ),
-        )
-
-
-def _operation_name(call: Call) -> str:
-    if isinstance(call.refusal, Unauthorized):
-        return "Authentication"
-    return "Unknown" if call.operation is None else call.operation.audit_name
-
-
-@lru_cache(maxsize=4096)
-def _text(address: Address) -> str:
-    return str(address)

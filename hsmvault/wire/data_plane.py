@@ -134,7 +134,7 @@ class DataPlane:
 
         async def work(_: Caller) -> WireAnswer:
             answer = await self._carry_out(request, destination, call, match, path)
-            call.object_id = answer.used
+            call.used = answer.used
             return answer
 
         try:

@@ -7,7 +7,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.bench import growth, report
+from tests.bench import growth, report, vaults
 from tests.bench.measuring import Options, measure
 from tests.bench.operations import MORE, NAMES
 from tests.bench.processes import BenchError
@@ -20,7 +20,8 @@ def main(arguments: list[str] | None = None) -> int:
     given = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is ended
     try:
-        text, numbers = _grown(given) if given.growth else _compared(given)
+        run = _grown if given.growth else _with_vaults if given.vaults else _compared
+        text, numbers = run(given)
     except BenchError as error:
         sys.stderr.write(f"bench: {error}\n")
         return 1
@@ -54,6 +55,14 @@ def _grown(given: argparse.Namespace) -> tuple[str, dict[str, object]]:
     return growth.table(results), growth.as_json(results)
 
 
+def _with_vaults(given: argparse.Namespace) -> tuple[str, dict[str, object]]:
+    options = vaults.VaultOptions(rounds=given.rounds, seconds=given.seconds, workers=given.workers)
+    if given.smoke:
+        options = vaults.VaultOptions((2, 20), 10, 1, _SMOKE_SECONDS, given.workers)
+    results = vaults.measure_vaults(options)
+    return vaults.table(results), vaults.as_json(results)
+
+
 def _names(only: list[str] | None, *, everything: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Those of NAMES, and those of MORE, that begin with one of the given."""
     if not only:
@@ -79,6 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--all", action="store_true", help="more operations, at 16 connections")
     parser.add_argument("--peer", action="store_true", help="install OpenBao for the user and measure it as well")
     parser.add_argument("--growth", action="store_true", help="only how cost grows with secrets and their versions")
+    parser.add_argument("--vaults", action="store_true", help="only how cost grows with vaults and role assignments")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the numbers to a file, too")
     parser.add_argument("--smoke", action="store_true", help="one short round: does everything work?")
     return parser

@@ -33,6 +33,11 @@ P99 = 0.5
 """Of the peer's, at most."""
 
 
+VAULTS = {"get-secret": 1.2, "sign-es256-soft": 1.2, "first decision": 1.5}
+"""What 1,000 vaults with 100 role assignments each may cost, as a multiple of 10 such: 1.2 is "constant" on a machine
+that others use, 1.5 is what a look into a database grows by that is a hundred times as large."""
+
+
 def peers_of(names: Collection[str]) -> tuple[str, ...]:
     """What of the peer is compared with these operations."""
     return tuple(dict.fromkeys(goal.peer for goal in GOALS if goal.name in names))

@@ -5,6 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -23,7 +24,13 @@ class Container:
 
     def __init__(self, target: Target, token: str) -> None:
         self.target = target
+        self._token = token
         self._headers = {"Authorization": f"Bearer {token}"}
+
+    def beside(self, name: str) -> "Container":
+        """Another vault, with the same token."""
+        suffix = self.target.host.partition(".")[2]
+        return Container(replace(self.target, host=f"{name}.{suffix}"), self._token)
 
     def call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         """One call; the answer's JSON. path: from `/keys` on, without a query. Raises BenchError."""

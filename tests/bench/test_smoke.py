@@ -56,6 +56,23 @@ def test_a_short_run_tells_how_cost_grows(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_short_run_tells_how_cost_grows_with_vaults(tmp_path: Path) -> None:
+    file = tmp_path / "numbers.json"
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "--vaults", "--smoke", "--workers", "1", "--json", str(file)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    numbers = json.loads(file.read_text())
+    assert numbers.keys() == {"get-secret", "sign-es256-soft", "first decision"}
+    assert all(sizes.keys() == {"2", "20"} for sizes in numbers.values())
+
+
+@pytest.mark.slow
 def test_an_unknown_operation_is_refused_by_its_name() -> None:
     run = subprocess.run(
         [sys.executable, "-m", "tests.bench", "--only", "brew-coffee"],

@@ -56,5 +56,6 @@ def test_roles_have_ids_of_their_own_and_give_nothing_elsewhere() -> None:
     assert len(pool_roles.BY_ID) == len(pool_roles.BY_NAME) == len(pool_roles.BUILT_IN) == 10
     assert not set(pool_roles.BY_ID) & set(builtin_roles.BY_ID)
     for role in pool_roles.BUILT_IN:
-        assert not role.actions
-        assert all(action.startswith(POOL_PREFIX) and "*" not in action for action in role.data_actions)
+        (block,) = role.permissions
+        assert not block.actions
+        assert all(action.startswith(POOL_PREFIX) and "*" not in action for action in block.data_actions)

@@ -1,12 +1,16 @@
 """Scopes reach by whole segments, patterns match whole actions, and the built-in roles are those of Azure."""
 
+import re
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hsmvault.model.builtin_roles import BUILT_IN, BY_ID, BY_NAME
 from hsmvault.model.operations import OPERATIONS, VAULT_PREFIX
-from hsmvault.model.roles import RoleDefinition, covers
+from hsmvault.model.roles import Permission, RoleDefinition, covers, folded, is_within, matches, scopes_above
+from hsmvault.model.scopes import ScopeKind, read_scope
 
 SEGMENT = st.text("abAB01-.", min_size=1, max_size=6)
 SEGMENTS = st.lists(SEGMENT, max_size=6)
@@ -37,7 +41,7 @@ def test_a_longer_last_segment_is_another_place(scope: list[str], tail: str) -> 
 
 
 @pytest.mark.parametrize(
-    ("pattern", "action", "matches"),
+    ("pattern", "action", "matched"),
     [
         ("*", "Microsoft.KeyVault/vaults/keys/read", True),
         ("Microsoft.KeyVault/vaults/*", "microsoft.keyvault/VAULTS/keys/sign/action", True),
@@ -52,14 +56,94 @@ def test_a_longer_last_segment_is_another_place(scope: list[str], tail: str) -> 
         ("", "Microsoft.KeyVault/vaults/keys/read", False),
     ],
 )
-def test_a_star_stands_for_any_characters_and_nothing_else_is_special(pattern: str, action: str, matches: bool) -> None:
-    assert RoleDefinition("r", "R", data_actions=(pattern,)).allows_data(action) is matches
+def test_a_star_stands_for_any_characters_and_nothing_else_is_special(pattern: str, action: str, matched: bool) -> None:
+    assert RoleDefinition("r", "R", (Permission(data_actions=(pattern,)),)).allows_data(action) is matched
 
 
 def test_what_is_taken_away_wins_and_actions_are_not_data_actions() -> None:
-    role = RoleDefinition("r", "R", ("a/*",), ("a/b",), ("d/*",), ("d/*/delete",))
+    role = RoleDefinition("r", "R", (Permission(("a/*",), ("a/b",), ("d/*",), ("d/*/delete",)),))
     assert role.allows("a/c") and not role.allows("a/b") and not role.allows("d/x")
     assert role.allows_data("d/x") and not role.allows_data("d/x/delete") and not role.allows_data("a/c")
+
+
+PATTERN = st.text("ab/*", min_size=1, max_size=6)
+PATTERNS = st.lists(PATTERN, max_size=3).map(tuple)
+BLOCK = st.builds(Permission, PATTERNS, PATTERNS, PATTERNS, PATTERNS)
+ACTION = st.text("ab/", max_size=7)
+
+
+@given(pattern=PATTERN, action=ACTION)
+def test_patterns_match_as_regular_expressions_would(pattern: str, action: str) -> None:
+    expected = re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), action) is not None
+    assert matches(action, pattern) is expected
+    assert matches(action.upper(), pattern) is expected
+
+
+def test_a_pattern_with_many_stars_takes_no_time() -> None:
+    assert not matches("a" * 5000, "*a" * 1000 + "*b")
+
+
+@given(block=BLOCK, own=st.lists(BLOCK, max_size=3), action=ACTION, data=st.booleans())
+def test_what_is_within_gives_nothing_more(block: Permission, own: list[Permission], action: str, data: bool) -> None:
+    if is_within(block, own) and block.gives(action, data=data):
+        assert any(one.gives(action, data=data) for one in own)
+
+
+def test_a_block_is_within_itself_and_a_wider_one_and_not_within_one_with_a_condition() -> None:
+    block = Permission(("Microsoft.KeyVault/vaults/*",), ("Microsoft.KeyVault/vaults/delete",), ("a/b",))
+    assert is_within(block, [block]) and is_within(block, [Permission(("*",), (), ("*",))])
+    assert is_within(Permission(), [])
+    assert not is_within(block, [replace(block, condition="ActionMatches{'*'}")])
+    assert not is_within(replace(block, not_actions=()), [block])
+    assert is_within(Permission(("Microsoft.KeyVault/vaults/read",)), [block])
+    assert not is_within(Permission(("Microsoft.KeyVault/vaults/delete",)), [block])
+
+
+@given(segments=SEGMENTS)
+def test_the_scopes_above_a_resource_are_those_that_cover_it(segments: list[str]) -> None:
+    above = scopes_above(path(segments))
+    assert len(above) == len(segments) + 1 and above[-1] == folded(path(segments))
+    assert all(covers(one, path(segments)) for one in above)
+
+
+SUBSCRIPTION = "/subscriptions/33333333-0000-0000-0000-000000000001"
+IN_GROUP = f"{SUBSCRIPTION}/resourceGroups/g/providers/Microsoft.KeyVault"
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("", ScopeKind.TENANT),
+        ("/", ScopeKind.TENANT),
+        ("/providers/Microsoft.Management/managementGroups/m", ScopeKind.MANAGEMENT_GROUP),
+        (SUBSCRIPTION.upper(), ScopeKind.SUBSCRIPTION),
+        (SUBSCRIPTION + "/", ScopeKind.SUBSCRIPTION),
+        (f"{SUBSCRIPTION}/resourcegroups/g", ScopeKind.GROUP),
+        (f"{IN_GROUP}/vaults/v", ScopeKind.RESOURCE),
+        (f"{IN_GROUP}/managedHSMs/p", ScopeKind.RESOURCE),
+        (f"{IN_GROUP}/vaults/v/secrets/s", ScopeKind.OBJECT),
+        (f"{IN_GROUP}/VAULTS/v/Keys/k", ScopeKind.OBJECT),
+        (f"{IN_GROUP}/vaults/v/certificates/c", ScopeKind.OBJECT),
+        ("/local/11111111-0000-0000-0000-000000000001", None),
+        ("/subscriptions", None),
+        ("/subscriptions/s", None),
+        ("/tenants/t", None),
+        (f"{SUBSCRIPTION}/providers/Microsoft.KeyVault/locations/l/deletedVaults/v", None),
+        (f"{SUBSCRIPTION}/resourceGroups", None),
+        (f"{SUBSCRIPTION}/resourceGroups/g/vaults/v", None),
+        (f"{IN_GROUP}/vaults", None),
+        (f"{IN_GROUP}/vaults/v/secrets", None),
+        (f"{IN_GROUP}/vaults/v/secrets/s/versions/x", None),
+        (f"{IN_GROUP}/vaults/v/secrets/a_b", None),
+        (f"{IN_GROUP}/vaults/v/storage/s", None),
+        (f"{IN_GROUP}/managedHSMs/p/keys/k", None),
+        (f"{SUBSCRIPTION}/resourceGroups/g\n", None),
+        (f"{SUBSCRIPTION}/resourceGroups/" + "g" * 2048, None),
+    ],
+)
+def test_a_scope_is_what_can_carry_an_assignment_and_nothing_else(text: str, kind: ScopeKind | None) -> None:
+    found = read_scope(text)
+    assert (None if found is None else found.kind) is kind
 
 
 # The roles of the documentation page "Azure built-in roles", section Security: data actions, without the prefix of
@@ -98,12 +182,11 @@ DATA_ACTIONS = {
 
 
 def test_the_built_in_roles_have_the_ids_and_data_actions_of_the_documentation() -> None:
-    found = {
-        (role.id, role.name): {action.removeprefix(VAULT_PREFIX) for action in role.data_actions} for role in BUILT_IN
-    }
+    listed = {(role.id, role.name): [a for block in role.permissions for a in block.data_actions] for role in BUILT_IN}
+    assert all(action.startswith(VAULT_PREFIX) for actions in listed.values() for action in actions)
+    found = {role: {action.removeprefix(VAULT_PREFIX) for action in actions} for role, actions in listed.items()}
     assert found == DATA_ACTIONS
-    assert all(action.startswith(VAULT_PREFIX) for role in BUILT_IN for action in role.data_actions)
-    assert not any(role.not_data_actions for role in BUILT_IN)
+    assert not any(block.not_data_actions for role in BUILT_IN for block in role.permissions)
     assert len(BY_ID) == len(BY_NAME) == len(BUILT_IN)
 
 

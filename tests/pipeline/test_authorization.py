@@ -21,6 +21,7 @@ from tests.pipeline.world import (
     VAULT,
     MemoryAssignments,
     a_caller,
+    authorization_of,
 )
 
 GROUP = "55555555-0000-0000-0000-000000000001"
@@ -52,7 +53,7 @@ async def may(
 
 async def allowed_by(*assignments: RoleAssignment) -> set[str]:
     """The operations of a vault that a caller with these assignments may use."""
-    authorization = Authorization(MemoryAssignments(list(assignments)))
+    authorization = authorization_of(MemoryAssignments(list(assignments)))
     return {row.name for row in FOR_VAULTS if await may(authorization, row, "key" if "{name}" in row.path else "")}
 
 
@@ -89,18 +90,18 @@ async def test_nothing_is_allowed_by_default() -> None:
     ],
 )
 async def test_a_scope_reaches_by_whole_segments_without_regard_to_case(scope: str, reaches: bool) -> None:
-    assert await may(Authorization(MemoryAssignments([assigned(scope)])), name="key") is reaches
+    assert await may(authorization_of(MemoryAssignments([assigned(scope)])), name="key") is reaches
 
 
 async def test_a_vault_does_not_inherit_from_one_whose_name_it_begins_with() -> None:
-    authorization = Authorization(MemoryAssignments([assigned(VAULT.resource_id)]))
+    authorization = authorization_of(MemoryAssignments([assigned(VAULT.resource_id)]))
     assert await may(authorization)
     for other in ("northern", "nort", "north-2"):
         assert not await may(authorization, container=replace(VAULT, id=other, name=other))
 
 
 async def test_an_assignment_for_one_key_does_not_reach_lists_and_other_keys() -> None:
-    authorization = Authorization(MemoryAssignments([assigned(VAULT.resource_id + "/keys/foo")]))
+    authorization = authorization_of(MemoryAssignments([assigned(VAULT.resource_id + "/keys/foo")]))
     assert await may(authorization, "sign", "foo")
     assert await may(authorization, "sign", "FOO")
     assert not await may(authorization, "sign", "foobar")
@@ -156,7 +157,7 @@ async def test_roles_add_up_and_groups_count() -> None:
         assigned(VAULT.resource_id, READER, GROUP),
         assigned(VAULT.resource_id + "/keys/key", "Key Vault Crypto User"),
     ])  # fmt: skip
-    authorization = Authorization(assignments)
+    authorization = authorization_of(assignments)
     assert await may(authorization, "get_keys", "", caller=caller)
     assert await may(authorization, "sign", caller=caller)
     assert not await may(authorization, "sign", "other", caller=caller)
@@ -169,25 +170,25 @@ async def test_an_unknown_role_gives_nothing() -> None:
 
 
 async def test_the_application_id_is_never_a_principal() -> None:
-    authorization = Authorization(MemoryAssignments([assigned("/", principal_id=APPLICATION_ID)]))
+    authorization = authorization_of(MemoryAssignments([assigned("/", principal_id=APPLICATION_ID)]))
     assert not await may(authorization)
 
 
 async def test_nobody_of_another_tenant_may_anything_whatever_is_assigned() -> None:
-    authorization = Authorization(MemoryAssignments([assigned("/")]))
+    authorization = authorization_of(MemoryAssignments([assigned("/")]))
     assert await may(authorization)
     assert not await may(authorization, caller=a_caller(tenant_id=OTHER_TENANT))
 
 
 async def test_operations_of_pools_are_not_allowed_in_a_vault() -> None:
-    authorization = Authorization(MemoryAssignments([assigned("/")]))
+    authorization = authorization_of(MemoryAssignments([assigned("/")]))
     assert not await may(authorization, "get_random_bytes", "")
     assert not await may(authorization, "get_key_attestation")
 
 
 async def test_the_refusal_is_that_of_the_service() -> None:
     with pytest.raises(Forbidden) as caught:
-        await Authorization(MemoryAssignments()).permit(a_caller(), VAULT, BY_NAME["sign"], "Key")
+        await authorization_of(MemoryAssignments()).permit(a_caller(), VAULT, BY_NAME["sign"], "Key")
     resource = VAULT.resource_id.lower() + "/keys/key"
     assert (caught.value.code, caught.value.inner) == ("Forbidden", "ForbiddenByRbac")
     assert caught.value.message == (
@@ -216,14 +217,14 @@ def keys(*words: str, object_id: str = OBJECT_ID, application_id: str = "", tena
 
 
 async def allowed_by_policy(*policies: AccessPolicy, caller: Caller | None = None) -> set[str]:
-    authorization, container = Authorization(MemoryAssignments([assigned("/")])), with_policies(*policies)
+    authorization, container = authorization_of(MemoryAssignments([assigned("/")])), with_policies(*policies)
     return {row.name for row in FOR_VAULTS if await may(authorization, row, container=container, caller=caller)}
 
 
 async def test_role_assignments_do_not_count_in_a_vault_with_access_policies_and_the_other_way() -> None:
     assert await allowed_by_policy() == set()
     on_rbac = replace(VAULT, access_policies=(keys("all"),))
-    assert not await may(Authorization(MemoryAssignments()), container=on_rbac)
+    assert not await may(authorization_of(MemoryAssignments()), container=on_rbac)
 
 
 @pytest.mark.parametrize("row", [row for row in FOR_VAULTS if row.kind is Kind.KEYS], ids=lambda row: row.name)
@@ -283,7 +284,7 @@ async def test_a_person_through_any_application_has_the_rights_of_the_person_alo
 
 
 async def test_the_same_ids_with_and_without_a_person_are_two_decisions() -> None:
-    authorization = Authorization(MemoryAssignments())
+    authorization = authorization_of(MemoryAssignments())
     container = with_policies(keys("sign", object_id=USER, application_id=APPLICATION_ID))
     person = a_caller(object_id=USER, delegated=True)
     assert await may(authorization, "sign", container=container, caller=person)
@@ -293,7 +294,7 @@ async def test_the_same_ids_with_and_without_a_person_are_two_decisions() -> Non
 async def test_the_refusal_by_policy_is_that_of_the_service() -> None:
     caller = a_caller(groups=frozenset({GROUP}))
     with pytest.raises(Forbidden) as caught:
-        await Authorization(MemoryAssignments()).permit(caller, with_policies(), BY_NAME["get_key"], "k")
+        await authorization_of(MemoryAssignments()).permit(caller, with_policies(), BY_NAME["get_key"], "k")
     assert caught.value.inner == "ForbiddenByPolicy"
     assert caught.value.message == (
         f"The user, group or application 'appid={APPLICATION_ID};oid={OBJECT_ID};numgroups=1;"
@@ -307,7 +308,7 @@ async def test_the_refusal_by_policy_is_that_of_the_service() -> None:
 async def test_a_refusal_does_not_depend_on_what_exists(exists: bool) -> None:
     """permit() is given a name and nothing to look it up in."""
     with pytest.raises(Forbidden) as caught:
-        await Authorization(MemoryAssignments()).permit(
+        await authorization_of(MemoryAssignments()).permit(
             a_caller(), VAULT, BY_NAME["get_key"], "here" if exists else "gone"
         )
     assert caught.value.message.replace("here", "gone").count("gone") == 1
@@ -318,7 +319,7 @@ async def test_a_refusal_does_not_depend_on_what_exists(exists: bool) -> None:
 
 async def test_a_decision_is_made_once_and_again_after_a_change() -> None:
     assignments = MemoryAssignments([assigned("/")])
-    authorization = Authorization(assignments)
+    authorization = authorization_of(assignments)
     for _ in range(3):
         assert await may(authorization, "sign")
         assert not await may(authorization, "sign", container=replace(VAULT, id="2", tenant_id=OTHER_TENANT))
@@ -329,7 +330,7 @@ async def test_a_decision_is_made_once_and_again_after_a_change() -> None:
 
 
 async def test_groups_that_were_left_do_not_count_any_more() -> None:
-    authorization = Authorization(MemoryAssignments([assigned("/", principal_id=GROUP)]))
+    authorization = authorization_of(MemoryAssignments([assigned("/", principal_id=GROUP)]))
     assert await may(authorization, caller=a_caller(groups=frozenset({GROUP})))
     assert not await may(authorization, caller=a_caller())
 
@@ -338,14 +339,16 @@ async def test_what_was_read_before_a_change_is_not_remembered_after_it() -> Non
     entered, go_on = asyncio.Event(), asyncio.Event()
 
     class Slow(MemoryAssignments):
-        async def assignments_of(self, principal_ids: Collection[str]) -> Collection[RoleAssignment]:
-            found = await super().assignments_of(principal_ids)
+        async def around(
+            self, principal_ids: Collection[str], scopes: tuple[str, ...], below: str
+        ) -> list[dict[str, tuple[RoleAssignment, ...]]]:
+            found = await super().around(principal_ids, scopes, below)
             entered.set()
             await go_on.wait()
             return found
 
     assignments = Slow([assigned("/")])
-    authorization = Authorization(assignments)
+    authorization = authorization_of(assignments)
     first = asyncio.create_task(may(authorization))
     await entered.wait()
     assignments.assignments.clear()
@@ -359,7 +362,7 @@ async def test_a_container_that_was_read_before_a_change_decides_for_itself_only
     """A call that holds the old container comes to be decided after the news of the change."""
     old = with_policies(keys("sign"))
     new = replace(old, access_policies=(), revision=old.revision + 1)
-    authorization = Authorization(MemoryAssignments())
+    authorization = authorization_of(MemoryAssignments())
     authorization.forget()
     assert await may(authorization, "sign", container=old)
     assert not await may(authorization, "sign", container=new)
@@ -367,11 +370,11 @@ async def test_a_container_that_was_read_before_a_change_decides_for_itself_only
 
 async def test_whoever_may_in_the_whole_container_is_decided_upon_once_for_all_of_its_objects() -> None:
     operation = BY_NAME["get_key"]
-    authorization = Authorization(MemoryAssignments([assigned(VAULT.resource_id)]))
+    authorization = authorization_of(MemoryAssignments([assigned(VAULT.resource_id)]))
     for number in range(20):
         await authorization.permit(a_caller(), VAULT, operation, f"key-{number}")
     assert len(authorization._decisions) == 1
-    only_one = Authorization(MemoryAssignments([assigned(f"{VAULT.resource_id}/keys/key-7")]))
+    only_one = authorization_of(MemoryAssignments([assigned(f"{VAULT.resource_id}/keys/key-7")]))
     await only_one.permit(a_caller(), VAULT, operation, "KEY-7")
     for name in ("key-70", ""):
         with pytest.raises(Forbidden):
@@ -381,11 +384,11 @@ async def test_whoever_may_in_the_whole_container_is_decided_upon_once_for_all_o
 @pytest.mark.parametrize("name", ["x" * 30_000, "a_b", "%2e%2e", "ä"])
 async def test_what_cannot_be_a_name_is_decided_for_the_container_and_neither_kept_nor_repeated(name: str) -> None:
     operation = BY_NAME["get_key"]
-    only_this = Authorization(MemoryAssignments([assigned(f"{VAULT.resource_id}/keys/{name.lower()}")]))
+    only_this = authorization_of(MemoryAssignments([assigned(f"{VAULT.resource_id}/keys/{name.lower()}")]))
     for number in range(100):
         with pytest.raises(Forbidden) as caught:
             await only_this.permit(a_caller(), VAULT, operation, f"{name}{number}_")
         assert name not in caught.value.message and len(caught.value.message) < 1000
     assert len(only_this._decisions) == 1
-    everything = Authorization(MemoryAssignments([assigned(VAULT.resource_id)]))
+    everything = authorization_of(MemoryAssignments([assigned(VAULT.resource_id)]))
     await everything.permit(a_caller(), VAULT, operation, name)  # that it is no name is for the operation to say

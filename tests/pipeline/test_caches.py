@@ -7,7 +7,7 @@ from typing import cast
 from hsmvault.model import builtin_roles
 from hsmvault.model.containers import ContainerKind
 from hsmvault.model.principals import Tenant
-from hsmvault.model.roles import RoleAssignment
+from hsmvault.model.roles import RoleAssignment, folded
 from hsmvault.pipeline.caches import AssignmentCache, ContainerCache, DirectoryCache, Followed
 from hsmvault.store import containers, directory, roles
 from hsmvault.store.database import Database
@@ -82,7 +82,9 @@ async def test_assignments_and_states_are_those_of_the_rows(database: Database) 
         await directory.insert_principal(tx, machine)
         await roles.insert(tx, assignment)
     assignments, states = AssignmentCache(database), DirectoryCache(database)
-    assert [one.id for one in await assignments.assignments_of([machine.object_id, "nobody"])] == [assignment.id]
+    at = folded(assignment.scope)
+    found = await assignments.around([machine.object_id, "nobody"], (at,), "")
+    assert found == [{at: (assignment,)}, {}]
     state = await states.state(tenant.id, machine.object_id)
     assert state is not None and state.enabled
     assert await states.state("other", machine.object_id) is None
@@ -91,7 +93,7 @@ async def test_assignments_and_states_are_those_of_the_rows(database: Database) 
         await directory.set_enabled(tx, tenant.id, machine.object_id, enabled=False)
     assignments.forget(machine.object_id)
     states.forget_all()
-    assert await assignments.assignments_of([machine.object_id]) == []
+    assert await assignments.around([machine.object_id], (at,), "") == [{}]
     state = await states.state(tenant.id, machine.object_id)
     assert state is not None and not state.enabled
 

@@ -10,8 +10,7 @@ from hsmvault.model.containers import ContainerKind
 from hsmvault.model.operations import BY_NAME, OPERATIONS, Kind
 from hsmvault.model.principals import Caller
 from hsmvault.model.roles import RoleAssignment
-from hsmvault.pipeline.authorization import Authorization
-from tests.pipeline.world import OBJECT_ID, OTHER_TENANT, VAULT, MemoryAssignments, a_caller
+from tests.pipeline.world import OBJECT_ID, OTHER_TENANT, VAULT, MemoryAssignments, a_caller, authorization_of
 
 POOL = replace(VAULT, id="11111111-0000-0000-0000-00000000000a", kind=ContainerKind.POOL, name="pool")
 GROUP = "55555555-0000-0000-0000-000000000001"
@@ -71,7 +70,7 @@ async def allowed_by(
     *assignments: RoleAssignment, name: str = "key", caller: Caller | None = None, container: object = POOL
 ) -> set[str]:
     """The operations of a pool that a caller with these assignments may use, on a key where they are about one."""
-    authorization = Authorization(MemoryAssignments(list(assignments)))
+    authorization = authorization_of(MemoryAssignments(list(assignments)))
     allowed = set()
     for row in FOR_POOLS:
         about_key = "/{name}" in row.path and (row.kind is Kind.KEYS or row.path.startswith("/keys/"))
@@ -127,7 +126,7 @@ async def test_nothing_of_azure_rbac_is_inherited(role: str) -> None:
 
 
 async def test_a_local_role_gives_nothing_in_a_vault() -> None:
-    authorization = Authorization(MemoryAssignments([assigned("/", "Crypto User", container_id=VAULT.id)]))
+    authorization = authorization_of(MemoryAssignments([assigned("/", "Crypto User", container_id=VAULT.id)]))
     for row in OPERATIONS:
         with pytest.raises(Forbidden):
             await authorization.permit(a_caller(), VAULT, row, "")
@@ -147,7 +146,7 @@ async def test_groups_count_roles_add_up_and_tenants_do_not_mix() -> None:
 
 
 async def test_operations_of_vaults_alone_are_not_allowed_in_a_pool() -> None:
-    authorization = Authorization(MemoryAssignments([assigned("/", role) for role in EXPECTED]))
+    authorization = authorization_of(MemoryAssignments([assigned("/", role) for role in EXPECTED]))
     for row in OPERATIONS:
         if ContainerKind.POOL not in row.served_by:
             with pytest.raises(Forbidden):
@@ -171,6 +170,6 @@ async def test_operations_of_vaults_alone_are_not_allowed_in_a_pool() -> None:
 )
 async def test_the_refusal_is_that_of_the_service(operation: str, name: str, text: str) -> None:
     with pytest.raises(Forbidden) as caught:
-        await Authorization(MemoryAssignments()).permit(a_caller(), POOL, BY_NAME[operation], name)
+        await authorization_of(MemoryAssignments()).permit(a_caller(), POOL, BY_NAME[operation], name)
     assert (caught.value.code, caught.value.inner) == ("AccessDenied", None)
     assert caught.value.message == f"Not authorized to access Microsoft.KeyVault/managedHsm/{text}"

@@ -29,11 +29,20 @@ from hsmvault.model import builtin_roles
 from hsmvault.model.network import NetworkRules
 from hsmvault.model.principals import Caller
 from hsmvault.model.roles import RoleAssignment
-from hsmvault.pipeline.authorization import Authorization
 from hsmvault.pipeline.call import Call
+from hsmvault.pipeline.firewall import Firewall, TrustedService
 from hsmvault.pipeline.run import Pipeline
 from hsmvault.wire.failures import status_of
-from tests.pipeline.world import OBJECT_ID, OTHER_TENANT, VAULT, MemoryAssignments, World, a_call, rsa_key
+from tests.pipeline.world import (
+    OBJECT_ID,
+    OTHER_TENANT,
+    VAULT,
+    MemoryAssignments,
+    World,
+    a_call,
+    authorization_of,
+    rsa_key,
+)
 
 BLOCKED = replace(VAULT, network=NetworkRules(allow_by_default=False))
 REFUSALS = [
@@ -57,14 +66,19 @@ class Running(World):
         self.path = directory / "audit-0-000001.jsonl"
         role = builtin_roles.BY_NAME["Key Vault Administrator"].id
         self.assignments = MemoryAssignments([RoleAssignment("a", "/", role, OBJECT_ID)])
-        self.pipeline = Pipeline(self.authentication, Authorization(self.assignments), self.log, self.clock, status_of)
+        self.pipeline = Pipeline(
+            self.authentication, authorization_of(self.assignments), self.log, self.clock, status_of
+        )
         self.worked = 0
         self.outcome: Exception | None = None
+
+    def trust(self, service: TrustedService) -> None:
+        self.pipeline._firewall = Firewall((service,))
 
     async def run(self, call: Call) -> Answer:
         async def work(caller: Caller) -> Answer:
             self.worked += 1
-            call.object_id = "https://north.vault.localhost:8443/keys/key/1"
+            call.used = "https://north.vault.localhost:8443/keys/key/1"
             if self.outcome is not None:
                 raise self.outcome
             return Answer()
@@ -115,6 +129,26 @@ async def test_2_the_firewall_comes_before_the_token(running: Running) -> None:
         refusal = await running.refusal(a_call(f"Bearer {token}", container=BLOCKED))
         assert refusal.inner == "ForbiddenByFirewall"
         assert (f"oid={OBJECT_ID}" in refusal.message) is (token == running.token())
+
+
+@pytest.mark.parametrize("network", [BLOCKED.network, replace(BLOCKED.network, public_access=False)])
+async def test_2_a_trusted_service_passes_the_firewall_once_its_token_is_proved(
+    running: Running, network: NetworkRules
+) -> None:
+    running.trust(TrustedService(VAULT.tenant_id, OBJECT_ID))
+    container = replace(BLOCKED, network=network)
+    assert (await running.run(a_call(f"Bearer {running.token()}", container=container))).status == 200
+    for token in ("rubbish", running.token(key=rsa_key(2)), running.token(running.claims(scp="user_impersonation"))):
+        refusal = await running.refusal(a_call(f"Bearer {token}", container=container))
+        assert str(refusal.inner).startswith("ForbiddenBy")
+    assert running.worked == 1
+
+
+async def test_2_a_trusted_service_still_needs_its_permission(running: Running) -> None:
+    running.trust(TrustedService(VAULT.tenant_id, OBJECT_ID))
+    running.assignments.assignments.clear()
+    refusal = await running.refusal(a_call(f"Bearer {running.token()}", container=BLOCKED))
+    assert refusal.inner == "ForbiddenByRbac"
 
 
 async def test_3_the_token_comes_before_the_permission(running: Running) -> None:

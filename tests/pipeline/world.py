@@ -12,12 +12,16 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 
 from hsmvault.clock import MovedClock
+from hsmvault.model import builtin_roles
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.network import parse_address
 from hsmvault.model.operations import BY_NAME
 from hsmvault.model.principals import Caller, PrincipalState
-from hsmvault.model.roles import RoleAssignment
+from hsmvault.model.roles import RoleAssignment, RoleDefinition, folded
+from hsmvault.model.subscriptions import Placement
 from hsmvault.pipeline.authentication import Authentication
+from hsmvault.pipeline.authorization import Authorization
+from hsmvault.pipeline.azure_rbac import AzureRbac
 from hsmvault.pipeline.call import Call
 from hsmvault.pipeline.issuers import Issuer, Issuers, VerificationKey
 
@@ -97,6 +101,10 @@ class MemoryDirectory:
     async def state(self, tenant_id: str, object_id: str) -> PrincipalState | None:
         return self.states.get((tenant_id, object_id))
 
+    async def application_state(self, tenant_id: str, application_id: str) -> PrincipalState | None:
+        """Every application is known and good."""
+        return PrincipalState(tenant_id, True, frozenset(), frozenset({CREDENTIAL_ID}))
+
     def put(self, object_id: str, *, enabled: bool = True, groups: Collection[str] = ()) -> None:
         self.states[(TENANT, object_id)] = PrincipalState(
             TENANT, enabled, frozenset(groups), frozenset({CREDENTIAL_ID})
@@ -105,12 +113,60 @@ class MemoryDirectory:
 
 @dataclass
 class MemoryAssignments:
+    """Those that name no tenant count in TENANT."""
+
     assignments: list[RoleAssignment] = field(default_factory=list)
     looks: int = 0
 
-    async def assignments_of(self, principal_ids: Collection[str]) -> Collection[RoleAssignment]:
+    async def around(
+        self, principal_ids: Collection[str], scopes: tuple[str, ...], below: str
+    ) -> list[dict[str, tuple[RoleAssignment, ...]]]:
         self.looks += 1
-        return [one for one in self.assignments if one.principal_id in principal_ids]
+        found: dict[str, dict[str, tuple[RoleAssignment, ...]]] = {one: {} for one in principal_ids}
+        for one in self.assignments:
+            scope = folded(one.scope)
+            if one.principal_id in found and (scope in scopes or (below and scope.startswith(below + "/"))):
+                of_principal = found[one.principal_id]
+                kept = replace(one, tenant_id=one.tenant_id or TENANT)
+                of_principal[scope] = (*of_principal.get(scope, ()), kept)
+        return list(found.values())
+
+
+@dataclass
+class MemoryRoles:
+    """Custom roles beside the built-in ones."""
+
+    custom: list[RoleDefinition] = field(default_factory=list)
+
+    async def find(self, tenant_id: str, role_id: str) -> RoleDefinition | None:
+        return next(
+            (
+                one
+                for one in (*builtin_roles.BUILT_IN, *self.custom)
+                if one.id == role_id and one.tenant_id in ("", tenant_id)
+            ),
+            None,
+        )
+
+
+@dataclass
+class MemoryPlaces:
+    """placements: by subscription. above: management groups above one, itself first, by its name."""
+
+    placements: dict[str, Placement] = field(default_factory=dict)
+    above: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    async def placement(self, subscription_id: str) -> Placement | None:
+        return self.placements.get(subscription_id)
+
+    async def management_groups(self, tenant_id: str, name: str) -> tuple[str, ...]:
+        return self.above.get(name, ())
+
+
+def authorization_of(
+    assignments: MemoryAssignments, roles: MemoryRoles | None = None, places: MemoryPlaces | None = None
+) -> Authorization:
+    return Authorization(AzureRbac(assignments, roles or MemoryRoles(), places or MemoryPlaces()), assignments)
 
 
 class World:
@@ -184,6 +240,7 @@ def a_call(
     name: str = "key",
     address: str = "192.0.2.7",
     resource: str = RESOURCE,
+    networks: Collection[str] = (),
 ) -> Call:
     return Call(
         request_id="request-1",
@@ -198,6 +255,7 @@ def a_call(
         api_version="7.4",
         user_agent="tests",
         client_request_id="client-1",
+        networks=frozenset(networks),
     )
 
 

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from hsmvault.errors import BadRequest, Damaged
 from hsmvault.model.containers import AccessPolicy, AuthorizationModel, ContainerKind
@@ -10,9 +11,14 @@ from hsmvault.model.lifecycle import Retention
 from hsmvault.model.network import NetworkRules
 from hsmvault.store import containers
 from hsmvault.store.database import Change, Conflicted, Database
+from hsmvault.store.schema import containers as table
+from hsmvault.store.statements import Statement, same
 
 from .samples import OTHER_VAULT, VAULT
 
+_SET_NETWORK = Statement(
+    sa.update(table).where(same(table.c.id)).values(network=sa.bindparam("new_network")),
+)
 POOL_ID = "00000000-0000-0000-0000-00000000000f"
 
 
@@ -101,3 +107,24 @@ async def test_a_container_whose_id_is_no_guid_is_damaged(database: Database, co
             await containers.by_id(tx, container_id)
         with pytest.raises(Damaged):
             await containers.list_all(tx)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"allow_by_default":true,"ranges":["10.0.0.1/8"],"public_access":true}',
+        '{"allow_by_default":true,"ranges":["everybody"],"public_access":true}',
+        '{"allow_by_default":1,"ranges":[],"public_access":true}',
+    ],
+)
+async def test_network_rules_that_cannot_be_read_let_nobody_in(database: Database, network: str) -> None:
+    """And no other container, nor the start, suffers from them."""
+    async with database.write() as tx:
+        await tx.run(_SET_NETWORK, id=VAULT.id, new_network=network)
+    async with database.read() as tx:
+        found = await containers.by_id(tx, VAULT.id)
+        assert found == replace(VAULT, network=NetworkRules.closed())
+        assert await containers.list_all(tx) == [found, OTHER_VAULT]

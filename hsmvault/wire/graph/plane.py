@@ -78,7 +78,7 @@ class GraphPlane:
             version, segments, match = self._match(request.method, path)
         except BadRequest:
             version, segments, match = "", (), None
-        call.version, call.operation = version, "" if match is None else match.row.audit_name
+        call.api_version, call.operation = version, "" if match is None else match.row.audit_name
 
         async def work(caller: Caller) -> WireAnswer:
             answer = await self._carry_out(request, destination, version, segments, match, path, caller)

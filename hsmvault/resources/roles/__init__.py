@@ -1,0 +1,1 @@
+"""Azure RBAC as resources: role assignments and role definitions, kept and changed."""

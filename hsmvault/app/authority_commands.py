@@ -1,15 +1,14 @@
 """What `hsmvault ca` does, beside a running instance or without one: nothing here needs the HSM."""
 
-import fcntl
-import os
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from hsmvault.app.command_records import AUTHORITY_WRITER, recorded
+from hsmvault.app.command_turns import alone, opened_database
 from hsmvault.clock import Clock, Identifiers, RandomIdentifiers, SystemClock
 from hsmvault.config import Settings
-from hsmvault.errors import ConfigurationError, OperatorError, RequestError
+from hsmvault.errors import ConfigurationError
 from hsmvault.model.authorities import REASONS, AuthorityRole, AuthorityRow, IssuedRow
 from hsmvault.resources.authorities import revoke
 from hsmvault.store import authorities as store
@@ -72,7 +71,7 @@ async def revoke_certificate(settings: Settings, name: str, serial: str, reason:
         if found.revoked_at is not None:
             raise ConfigurationError(f"The certificate with the serial number {serial} is revoked already.")
         id = f"/authorities/{name}/certificates/{wanted}"
-        with _alone(settings):
+        with alone(settings, AUTHORITY_WRITER):
             async with recorded(settings, AUTHORITY_WRITER, clock, identifiers, _REVOKE, id, reason):
                 if not await revoke(database, name, wanted, now=int(clock.now()), reason=REASONS[reason]):
                     raise ConfigurationError(f"The certificate with the serial number {serial} is revoked already.")
@@ -88,27 +87,5 @@ def _serial(text: str) -> str:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[tuple[Database, Clock, Identifiers]]:
     clock = SystemClock()
-    database = await Database.open(settings.store_url, clock=clock)
-    try:
+    async with opened_database(settings, clock) as database:
         yield database, clock, RandomIdentifiers()
-    except RequestError as error:
-        raise OperatorError(f"The database does not answer ({error.detail or error.message}); try again.") from error
-    finally:
-        await database.close()
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Wait for another such command on this data directory."""
-    path = settings.layout.data_dir / "authority.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The data directory {settings.layout.data_dir} cannot be used ({error.strerror})."
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

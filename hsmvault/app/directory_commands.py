@@ -4,14 +4,13 @@ Who may run it can write the database, and so needs no role in the directory. Ev
 log; workers that run hear of it within a second.
 """
 
-import fcntl
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from hsmvault.app.command_records import DIRECTORY_WRITER, recorded
+from hsmvault.app.command_turns import alone, opened_database
 from hsmvault.app.first_start import DEFAULT_TENANT, LOCAL_IDENTITIES
 from hsmvault.app.graph import make_directory
 from hsmvault.clock import RandomIdentifiers, SystemClock
@@ -62,7 +61,7 @@ async def change(
     async with _opened(settings, tenant, of_tenants=of_tenants) as opened:
         place = "/tenants" if opened.tenant is None else f"/tenants/{opened.tenant.id}/directory"
         clock, identifiers = SystemClock(), RandomIdentifiers()
-        with _alone(settings):
+        with alone(settings, DIRECTORY_WRITER):
             async with recorded(settings, DIRECTORY_WRITER, clock, identifiers, operation, place, about):
                 try:
                     return await act(opened)
@@ -91,17 +90,11 @@ async def serve_locally(opened: Opened, resource_id: str) -> None:
 
 @asynccontextmanager
 async def _opened(settings: Settings, tenant: str | None, *, of_tenants: bool) -> AsyncIterator[Opened]:
-    database = await Database.open(settings.store_url, clock=SystemClock())
-    try:
-        directory = make_directory(database, SystemClock(), RandomIdentifiers())
+    clock = SystemClock()
+    async with opened_database(settings, clock) as database:
+        directory = make_directory(database, clock, RandomIdentifiers())
         found = None if of_tenants else await _tenant(database, directory, tenant)
         yield Opened(database, directory, found)
-    except Unavailable as error:
-        raise OperatorError(f"The database does not answer ({error.detail or error.message}); try again.") from error
-    except RequestError as error:
-        raise OperatorError(error.message) from error
-    finally:
-        await database.close()
 
 
 async def _tenant(database: Database, directory: Directory, named: str | None) -> Tenant:
@@ -117,20 +110,3 @@ async def _tenant(database: Database, directory: Directory, named: str | None) -
     if len(tenants) > 1:
         raise ConfigurationError(_SEVERAL)
     return tenants[0]
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Wait for another such command on this data directory."""
-    path = settings.layout.data_dir / "directory.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The data directory {settings.layout.data_dir} cannot be used ({error.strerror})."
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -4,14 +4,13 @@ Who may run it can write the database, and so needs no role. Every change has it
 run obey within a second.
 """
 
-import fcntl
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
 from hsmvault.app.command_records import ROLE_WRITER, recorded
+from hsmvault.app.command_turns import alone, opened_database
 from hsmvault.app.first_start import DEFAULT_TENANT
 from hsmvault.clock import RandomIdentifiers, SystemClock
 from hsmvault.config import Settings
@@ -57,7 +56,7 @@ async def change(
     """operation: `operationName` of the records. about: what is done. Raises OperatorError."""
     async with _opened(settings, tenant, scope) as opened:
         clock, identifiers = SystemClock(), RandomIdentifiers()
-        with _alone(settings):
+        with alone(settings, ROLE_WRITER):
             async with recorded(settings, ROLE_WRITER, clock, identifiers, operation, scope, about):
                 try:
                     return await act(opened)
@@ -129,7 +128,7 @@ async def remove(opened: Opened, assignment: RoleAssignment) -> None:
 async def find_assignment(settings: Settings, name: str) -> RoleAssignment:
     """name: GUID of an assignment of any tenant, or an ARM id that ends in it. Raises OperatorError."""
     id = name.rstrip("/").rpartition("/")[2].lower()
-    async with _database(settings) as database, database.read() as tx:
+    async with opened_database(settings, SystemClock()) as database, database.read() as tx:
         found = await store.by_id(tx, id)
     if found is None or read_scope(found.scope) is None:
         raise ConfigurationError(f"There is no role assignment {id} of Azure RBAC.")
@@ -156,21 +155,8 @@ def _folded(assignment: RoleAssignment) -> str:
 
 
 @asynccontextmanager
-async def _database(settings: Settings) -> AsyncIterator[Database]:
-    database = await Database.open(settings.store_url, clock=SystemClock())
-    try:
-        yield database
-    except Unavailable as error:
-        raise OperatorError(f"The database does not answer ({error.detail or error.message}); try again.") from error
-    except RequestError as error:
-        raise OperatorError(error.message) from error
-    finally:
-        await database.close()
-
-
-@asynccontextmanager
 async def _opened(settings: Settings, tenant: str | None, scope: str) -> AsyncIterator[Opened]:
-    async with _database(settings) as database:
+    async with opened_database(settings, SystemClock()) as database:
         clock = SystemClock()
         yield Opened(
             database,
@@ -200,20 +186,3 @@ async def _tenant(database: Database, named: str | None, scope: str) -> str:
     if default is None:
         raise ConfigurationError("Name the tenant with --tenant (its id or its domain).")
     return default
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Wait for another such command on this data directory."""
-    path = settings.layout.data_dir / "role.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The data directory {settings.layout.data_dir} cannot be used ({error.strerror})."
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

@@ -6,13 +6,13 @@ one node by a locked file, which dies with the process, between nodes by a lease
 """
 
 import asyncio
-import fcntl
-import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from hsmvault.app.command_records import ROTATION_WRITER
+from hsmvault.app.command_turns import alone
 from hsmvault.app.token_files import sync_token
 from hsmvault.app.worlds import KnownWorld, known_world
 from hsmvault.clock import Clock, Identifiers
@@ -108,24 +108,10 @@ async def wanted_world(database: Database, name: str) -> KnownWorld:
     return found
 
 
-@contextmanager
-def alone_on_node(settings: Settings) -> Iterator[None]:
+def alone_on_node(settings: Settings) -> AbstractContextManager[None]:
     """Raises HsmRefusal when another rotation runs on this data directory."""
-    path = settings.layout.data_dir / "rotation.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The data directory {settings.layout.data_dir} cannot be used ({error.strerror})."
-        ) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise HsmRefusal("Another rotation is at work on this data directory; let it finish.") from None
-        yield
-    finally:
-        os.close(descriptor)
+    at_work = HsmRefusal("Another rotation is at work on this data directory; let it finish.")
+    return alone(settings, ROTATION_WRITER, refusal=at_work)
 
 
 async def told(work: Awaitable[T]) -> T:

@@ -4,15 +4,15 @@ Who may run it can write the database, and so needs no role. Every change has it
 run hear of it within a second. What a purge removes is removed by the jobs of a running instance, or of the next one.
 """
 
-import fcntl
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from hsmvault.app.background import origin_by
 from hsmvault.app.command_records import VAULT_WRITER, recorded
+from hsmvault.app.command_turns import alone, opened_database
 from hsmvault.app.vaults import vaults_of
 from hsmvault.app.worlds import WORLD_NAME
 from hsmvault.clock import RandomIdentifiers, SystemClock
@@ -87,7 +87,7 @@ async def change(settings: Settings, operation: str, name: str, about: str, act:
     Raises OperatorError.
     """
     async with _opened(settings) as opened:
-        with _alone(settings):
+        with alone(settings, VAULT_WRITER):
             clock, identifiers = SystemClock(), RandomIdentifiers()
             async with recorded(settings, VAULT_WRITER, clock, identifiers, operation, f"/vaults/{name}", about):
                 try:
@@ -125,32 +125,10 @@ def _which(what: str, wanted: str | None, known: list[str]) -> str:
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[Opened]:
     clock, identifiers = SystemClock(), RandomIdentifiers()
-    database = await Database.open(settings.store_url, clock=clock)
-    try:
+    async with opened_database(settings, clock) as database:
         async with database.read() as tx:
             world = await worlds.world(tx, WORLD_NAME)
         if world is None:
             raise ConfigurationError("This installation has no security world yet: start it, or run 'hsmvault init'.")
         vaults = vaults_of(settings, database, clock, identifiers, world.id)
         yield Opened(database, vaults, DeletedVaults(database, clock, identifiers), settings.locations)
-    except RequestError as error:
-        raise OperatorError(f"The database does not answer ({error.detail or error.message}); try again.") from error
-    finally:
-        await database.close()
-
-
-@contextmanager
-def _alone(settings: Settings) -> Iterator[None]:
-    """Wait for another such command on this data directory."""
-    path = settings.layout.data_dir / "vault.lock"
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except OSError as error:
-        raise ConfigurationError(
-            f"The data directory {settings.layout.data_dir} cannot be used ({error.strerror})."
-        ) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)

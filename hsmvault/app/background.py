@@ -8,9 +8,11 @@ from hsmvault.audit.log import AuditLog
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.config import Settings
 from hsmvault.config.names import Names
+from hsmvault.jobs.container_purge import PurgeContainers
 from hsmvault.jobs.events import DropEvents
 from hsmvault.jobs.expiry import AnnounceExpiry
 from hsmvault.jobs.issuance import AdvanceIssuance
+from hsmvault.jobs.login_grants import DropLoginGrants
 from hsmvault.jobs.purge import PurgeDeleted, purged_certificates, purged_keys, purged_secrets
 from hsmvault.jobs.renewal import RenewCertificates
 from hsmvault.jobs.rotation import RotateKeys
@@ -18,6 +20,7 @@ from hsmvault.jobs.runner import OUTCOMES, Job, Runner
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.pipeline.records import WorkRecords
 from hsmvault.resources.certificate_mails import CertificateMails
+from hsmvault.resources.container_removal import ContainerRemoval
 from hsmvault.resources.key_rotation import KeyRotation
 from hsmvault.resources.keys import Keys
 from hsmvault.resources.secrets import Secrets
@@ -32,6 +35,7 @@ def runner_of(
     keys: Keys,
     secrets: Secrets,
     certificates: CertificateParts,
+    removal: ContainerRemoval,
     records: WorkRecords,
     clock: Clock,
     identifiers: Identifiers,
@@ -55,15 +59,18 @@ def runner_of(
             [purged_certificates(certificates.certificates), purged_keys(keys), purged_secrets(secrets)],
         ),
         DropEvents(database, [subscription.name for subscription in settings.events]),
+        DropLoginGrants(database),
     ]
     sending = sending_jobs(settings, database, origin_by(settings.names), metrics)
     issuance = AdvanceIssuance(database, certificates.issuance, clock)
-    for job in [*jobs, issuance, *sending]:
+    purge = PurgeContainers(database, removal, records, clock, identifiers)
+    for job in [*jobs, purge, issuance, *sending]:
         for outcome in OUTCOMES:
             metrics.jobs.child(job.name, outcome)  # shown from the start
-    runner = Runner(database, jobs, clock, f"jobs-{identifiers.guid()}", apart=[issuance, *sending], count=count)
+    runner = Runner(database, jobs, clock, f"jobs-{identifiers.guid()}", apart=[purge, issuance, *sending], count=count)
     wake_by_changes(feed, runner, sending)
     feed.subscribe("certificate-operation", lambda _, __: runner.wake(issuance.name))
+    feed.subscribe("management-operation", lambda _, __: runner.wake(purge.name))
     return runner
 
 

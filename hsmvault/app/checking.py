@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from hsmvault.app import acme, exporting, sending
-from hsmvault.app.trust import configured_authority, configured_issuer
+from hsmvault.app.trust import configured_authority, configured_issuer, federated_issuer
 from hsmvault.clock import Clock
 from hsmvault.config import Settings
 from hsmvault.config.tls import listener_context
@@ -41,6 +41,8 @@ def _readings(settings: Settings, clock: Clock) -> Iterator[Callable[[], object]
         yield partial(configured_issuer, issuer, settings.names, clock)
     for authority in settings.attestation_authorities:
         yield partial(configured_authority, authority, clock)
+    for federated in settings.login.federated_issuers:
+        yield partial(federated_issuer, federated, clock)
     for server in settings.acme:
         yield partial(acme.context_of, server)
         yield partial(acme.binding_of, server)

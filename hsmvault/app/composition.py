@@ -7,12 +7,17 @@ from hsmvault.app.access import make_pipeline
 from hsmvault.app.background import runner_of, work_records
 from hsmvault.app.base import Base
 from hsmvault.app.certificates import configured_certificates
+from hsmvault.app.exporting import exports_of
+from hsmvault.app.graph import make_graph
 from hsmvault.app.logins import default_tenant, issuer_urls, make_login
+from hsmvault.app.management import ManagementParts, make_management
+from hsmvault.app.networks import named_networks, trusted_proxies
 from hsmvault.app.observation import Observation, show_audit, show_cache, show_queues
 from hsmvault.app.reconciliation import node_id
 from hsmvault.app.releases import make_releases
 from hsmvault.app.reloading import Reload
 from hsmvault.app.relying_parties import make_authorities, make_pki
+from hsmvault.app.retirement import Retirement
 from hsmvault.app.secrets import make_secrets, secret_handlers
 from hsmvault.app.served_worlds import ServedWorlds, WorldParts, start_worlds
 from hsmvault.app.trust import EmbeddedKeys
@@ -27,16 +32,17 @@ from hsmvault.custody.soft import SoftCustodian
 from hsmvault.errors import HsmRefusal, Unavailable
 from hsmvault.hsm.pin import Pin
 from hsmvault.hsm.sessions import in_thread
+from hsmvault.jobs.audit_export import ExportAudit
 from hsmvault.jobs.runner import Runner
 from hsmvault.lanes import Lane
 from hsmvault.login.managed_identities import IdentityEndpoints
 from hsmvault.login.rotation import Rotation
 from hsmvault.login.signing_keys import SigningKeys
-from hsmvault.model.containers import Container
-from hsmvault.model.network import TrustedProxies, parse_network
+from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.pipeline.caches import ContainerCache
 from hsmvault.resources.authorities import Authorities
 from hsmvault.resources.certificate_issuance import Issuance
+from hsmvault.resources.container_removal import ContainerRemoval
 from hsmvault.resources.key_attestation import KeyAttestations
 from hsmvault.resources.key_backups import KeyBackups
 from hsmvault.resources.key_cache import KeyCache
@@ -44,6 +50,7 @@ from hsmvault.resources.key_operations import KeyOperations
 from hsmvault.resources.key_rotation import KeyRotation
 from hsmvault.resources.key_secure_wrap import Random
 from hsmvault.resources.keys import Keys
+from hsmvault.resources.pools.pool_settings import SettingsOfPools
 from hsmvault.store.board import ChangeBoard
 from hsmvault.store.changes import ChangeFeed
 from hsmvault.store.database import Database
@@ -60,9 +67,9 @@ from hsmvault.wire.key_lives import KeyLives
 from hsmvault.wire.key_release import KeyReleases
 from hsmvault.wire.key_rotation import KeyRotations
 from hsmvault.wire.key_uses import KeyUses
-from hsmvault.wire.not_built import ManagementPlane
 from hsmvault.wire.paging import Pages
 from hsmvault.wire.pki import PkiEndpoints
+from hsmvault.wire.pool_settings import PoolSettingHandlers
 from hsmvault.wire.versions import ApiVersions
 
 _SOFT_QUEUE = 512
@@ -89,6 +96,7 @@ class Worker:
     issuance: Issuance
     authorities: Authorities | None = None
     pki: PkiEndpoints | None = None
+    exports: tuple[ExportAudit, ...] = ()
 
 
 async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: Callable[[str], None]) -> Worker:
@@ -138,8 +146,10 @@ async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: 
     )
     custodians = Custodians(soft, served.custody)
     authorities = make_authorities(base, served.default.custody)
+    retirement = Retirement(base, served, module, pin, lambda: _officer_pin(worker))
+    removal = ContainerRemoval(database, custodians, intents, last={ContainerKind.POOL: retirement})
     door, identity, rotation, reload, jobs, issuance = await _services(
-        base, served, custodians, authorities, lanes, worker
+        base, served, custodians, authorities, removal, lanes, worker
     )
     return Worker(
         database,
@@ -156,6 +166,7 @@ async def compose(worker: WorkerSettings, pin: Pin, metrics: Metrics, on_fatal: 
         issuance,
         authorities,
         make_pki(base, authorities),
+        exports_of(base) if worker.index == 0 else (),
     )
 
 
@@ -164,6 +175,7 @@ async def _services(
     served: ServedWorlds,
     custodians: Custodians,
     authorities: Authorities,
+    removal: ContainerRemoval,
     lanes: Mapping[str, Lane[None]],
     worker: WorkerSettings,
 ) -> tuple[Door, IdentityEndpoints | None, Rotation | None, Reload, Runner, Issuance]:
@@ -173,7 +185,8 @@ async def _services(
     base.feed.subscribe("login-key", lambda _, __: login_keys.forget())
     base.feed.subscribe_all(login_keys.forget)
     containers = ContainerCache(base.database)
-    pipeline, reload = await make_pipeline(base, EmbeddedKeys(login_keys), containers)
+    access = await make_pipeline(base, EmbeddedKeys(login_keys), containers)
+    pipeline, reload = access.pipeline, access.reload
     key_cache = KeyCache(base.database, custodians)
     show_cache(base.metrics, "keys", key_cache)
     base.feed.subscribe("key", key_cache.forget)
@@ -213,6 +226,7 @@ async def _services(
         KeyRotations(KeyRotation(base.database, keys, base.clock)),
         KeyReleases(releases.release, releases.secure_wrap),
         HsmAnswers(KeyAttestations(key_cache, custodians), _random(served)),
+        PoolSettingHandlers(SettingsOfPools(base.database)),
         secret_handlers(
             secrets,
             base.database,
@@ -236,13 +250,17 @@ async def _services(
             issuer_urls(settings),
             Observation(base.metrics, base.clock).call,
             BodyLimits(settings.limits.body_bytes, settings.limits.body_seconds),
+            named_networks(settings),
         )
         for plane, form in ((Plane.VAULT, forms.VAULT), (Plane.POOL, forms.POOL))
     }
     tenant_id = await default_tenant(base.database)
     authority = f"{names.login}/{tenant_id}"
     login, identity, rotation = await make_login(base, tenant_id, login_keys, hard.custodians[hard.default], worker)
-    others: dict[Plane, PlaneHandler] = {Plane.MANAGEMENT: ManagementPlane(authority)}
+    management = make_management(ManagementParts(base, access, served, keys, secrets), authority)
+    others: dict[Plane, PlaneHandler] = {Plane.MANAGEMENT: management}
+    if login is not None:
+        others[Plane.DIRECTORY] = make_graph(base, access, authority)
     if releases.development is not None:
         limits = BodyLimits(settings.limits.body_bytes, settings.limits.body_seconds)
         others[Plane.ATTESTATION] = AttestationPlane(releases.development, limits)
@@ -250,7 +268,7 @@ async def _services(
         Hosts(settings.server.suffix, names.port),
         {**planes, **others},
         None if login is None else login.handle,
-        TrustedProxies(tuple(parse_network(text) for text in settings.server.trusted_proxies)),
+        trusted_proxies(settings),
         base.identifiers,
         request_id.set,
     )
@@ -259,6 +277,7 @@ async def _services(
         keys,
         secrets,
         certificates,
+        removal,
         records,
         base.clock,
         base.identifiers,
@@ -267,6 +286,17 @@ async def _services(
         base.feed,
     )
     return door, identity, rotation, reload, jobs, certificates.issuance
+
+
+def _officer_pin(worker: WorkerSettings) -> Pin | None:
+    """Of an embedded instance, which has made it and keeps it in a file of its own. Raises HsmRefusal."""
+    file = worker.settings.hsm.so_pin_file
+    if not worker.dev or file is None:
+        return None
+    try:
+        return Pin(file.read_text(encoding="utf-8").rstrip("\r\n"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise HsmRefusal(f"The PIN of the security officer in {file} cannot be read.") from error
 
 
 def _random(served: ServedWorlds) -> Random:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from hsmvault.app.base import Base
 from hsmvault.app.first_start import DEFAULT_TENANT, LOCAL_IDENTITIES
 from hsmvault.app.observation import RecordLogin
+from hsmvault.app.trust import federated_issuers
 from hsmvault.config import Settings, WorkerSettings
 from hsmvault.custody.protocols import Custodian
 from hsmvault.login.application import LoginApplication
@@ -13,7 +14,7 @@ from hsmvault.login.rotation import Rotation
 from hsmvault.login.settings import LoginSettings
 from hsmvault.login.signing_keys import SigningKeys
 from hsmvault.store import meta
-from hsmvault.store.database import Database
+from hsmvault.store.database import Database, Transaction
 
 
 async def make_login(
@@ -34,8 +35,12 @@ async def make_login(
         },
         token_life_seconds=(configured.token_seconds, configured.token_seconds * 3 // 2),
         identity_life_seconds=configured.identity_token_seconds,
-        managed_identities=await _identities(base),
         key_life_seconds=configured.signing_key_days * 86_400,
+        password_grant=configured.password_grant,
+        built_in_clients=configured.public_clients,
+        refresh_token_seconds=configured.refresh_token_days * 86_400,
+        session_seconds=configured.session_hours * 3600,
+        device_code_seconds=configured.device_code_minutes * 60,
     )
     record = RecordLogin(base.audit, base.metrics, base.clock)
     login = LoginApplication(
@@ -45,6 +50,7 @@ async def make_login(
         clock=base.clock,
         identifiers=base.identifiers,
         record_attempt=record,
+        federated=federated_issuers(base.settings, base.clock),
     )
     identity = IdentityEndpoints(
         settings,
@@ -53,6 +59,7 @@ async def make_login(
         clock=base.clock,
         identifiers=base.identifiers,
         record_attempt=record,
+        named=_local_identities if configured.managed_identities else None,
     )
     rotation = Rotation(
         settings,
@@ -66,12 +73,9 @@ async def make_login(
     return login, identity, rotation
 
 
-async def _identities(base: Base) -> tuple[str, ...]:
+async def _local_identities(tx: Transaction) -> tuple[str, ...]:
     """The resources whose managed identity the local endpoints hand out."""
-    if not base.settings.login.managed_identities:
-        return ()
-    async with base.database.read() as tx:
-        return tuple((await meta.get(tx, LOCAL_IDENTITIES) or "").split())
+    return tuple((await meta.get(tx, LOCAL_IDENTITIES) or "").split())
 
 
 async def default_tenant(database: Database) -> str:

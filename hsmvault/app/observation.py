@@ -3,7 +3,7 @@ what parts count for themselves is asked for when metrics are collected.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from hsmvault.audit.log import AuditLog
@@ -13,6 +13,8 @@ from hsmvault.hsm.token import Token
 from hsmvault.lanes import Lane
 from hsmvault.login.attempts import LoginAttempt
 from hsmvault.pipeline.call import Call
+from hsmvault.pipeline.graph import GraphCall
+from hsmvault.pipeline.management import ManagementCall
 from hsmvault.telemetry.metrics import Metrics
 
 LOG = logging.getLogger("hsmvault.calls")
@@ -30,21 +32,27 @@ def show_cache(metrics: Metrics, name: str, cache: LookedUp) -> None:
     metrics.cache.child(name, "miss").read = lambda: cache.misses
 
 
-def show_tokens(metrics: Metrics, tokens: Mapping[str, Token]) -> None:
-    """tokens: by the name of the world; what has no world in its labels is the sum of all."""
-    for world, token in tokens.items():
-        _show_token(metrics, world, token)
-    metrics.hsm_waiting.child("work").read = lambda: float(sum(token.waiting() for token in tokens.values()))
-    metrics.throttled.child("hsm").read = lambda: sum(token.counters.queue_full for token in tokens.values())
+def show_tokens(metrics: Metrics, tokens: Callable[[], Iterable[Token]]) -> None:
+    """What has no world in its labels: the sum of all tokens, whichever there are."""
+    metrics.hsm_waiting.child("work").read = lambda: float(sum(token.waiting() for token in tokens()))
+    metrics.throttled.child("hsm").read = lambda: sum(token.counters.queue_full for token in tokens())
 
 
-def _show_token(metrics: Metrics, world: str, token: Token) -> None:
+def show_token(metrics: Metrics, world: str, token: Token) -> None:
+    """world: its name. A token that sleeps is well, as far as anybody knows."""
     counters = token.counters
-    metrics.hsm_up.child(world).read = lambda: float(token.is_up)
+    metrics.hsm_up.child(world).read = lambda: float(token.is_up or token.is_asleep)
     metrics.hsm_events.child(world, "refusal").read = lambda: counters.jobs_refused
     metrics.hsm_events.child(world, "canary").read = lambda: counters.canaries
     metrics.hsm_events.child(world, "canary_failed").read = lambda: counters.canaries_failed
     metrics.hsm_events.child(world, "recovery").read = lambda: counters.recoveries
+
+
+def hide_token(metrics: Metrics, world: str) -> None:
+    """A world that is not served any more is not down."""
+    metrics.hsm_up.drop(world)
+    for event in ("refusal", "canary", "canary_failed", "recovery"):
+        metrics.hsm_events.drop(world, event)
 
 
 def show_queues(metrics: Metrics, lanes: Mapping[str, Lane[None]]) -> None:
@@ -75,6 +83,34 @@ class Observation:
                 operation,
                 call.status,
                 extra={"vault": call.container.name, "seconds": round(seconds, 6)},
+            )
+
+    def management_call(self, call: ManagementCall) -> None:
+        """One call of the management plane has ended."""
+        operation = "unknown" if call.operation is None else call.operation.name
+        seconds = self._clock.monotonic() - call.started
+        self._metrics.answered(f"management_{operation}", call.status, seconds)
+        if call.status >= 500 or LOG.isEnabledFor(logging.DEBUG):
+            LOG.log(
+                logging.ERROR if call.status >= 500 else logging.DEBUG,
+                "%s %s",
+                operation,
+                call.status,
+                extra={"scope": call.scope, "seconds": round(seconds, 6)},
+            )
+
+    def graph_call(self, call: GraphCall) -> None:
+        """One call of the directory's plane has ended."""
+        operation = f"graph_{call.operation or 'unknown'}"
+        seconds = self._clock.monotonic() - call.started
+        self._metrics.answered(operation, call.status, seconds)
+        if call.status >= 500 or LOG.isEnabledFor(logging.DEBUG):
+            LOG.log(
+                logging.ERROR if call.status >= 500 else logging.DEBUG,
+                "%s %s",
+                operation,
+                call.status,
+                extra={"seconds": round(seconds, 6)},
             )
 
 

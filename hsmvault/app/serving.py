@@ -8,10 +8,13 @@ from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp.web import BaseRequest, StreamResponse
 
+from hsmvault.app.announcing import Announcements
 from hsmvault.app.composition import Worker, compose
+from hsmvault.app.exporting import run_exports
+from hsmvault.app.networks import entrance_of
 from hsmvault.config import Control, Listeners, WorkerSettings
-from hsmvault.config.tls import server_context
-from hsmvault.errors import ConfigurationError, RequestError
+from hsmvault.config.tls import listener_context
+from hsmvault.errors import RequestError
 from hsmvault.hsm.pin import Pin
 from hsmvault.login.managed_identities import IdentityEndpoints
 from hsmvault.wire.pki import PkiEndpoints
@@ -35,6 +38,7 @@ async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, con
         await _make_authorities(parts)
     background = asyncio.create_task(_look_after(parts, rotated=rotated), name="background")
     jobs = asyncio.create_task(_jobs(parts, worker.index), name="jobs")
+    exports = asyncio.create_task(run_exports(parts.exports), name="audit-exports")
     limits = Limits(
         header_bytes=settings.limits.header_bytes,
         connections=settings.limits.connections,
@@ -42,10 +46,10 @@ async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, con
         idle_seconds=settings.limits.idle_seconds,
         handshake_seconds=settings.limits.handshake_seconds,
     )
-    if settings.server.certificate_file is None or settings.server.key_file is None:
-        raise ConfigurationError("server.certificate_file and server.key_file are needed: the API is served over TLS.")
-    context = server_context(settings.server.certificate_file, settings.server.key_file)
-    running = [await Listener.start(parts.door.handle, list(listeners.main), context, limits)]
+    running = [await Listener.start(parts.door.handle, list(listeners.main), listener_context(settings), limits)]
+    for one, listening in zip(settings.server.listeners, listeners.further, strict=True):
+        context, entrance = listener_context(settings, one), entrance_of(settings, one)
+        running.append(await Listener.start_further(parts.door.handle, listening, context, limits, entrance))
     if parts.identity is not None and listeners.identity:
         shared = parts.pki if settings.shares_pki else None
         plain = functools.partial(_plain, parts.identity, shared)
@@ -53,9 +57,12 @@ async def run_worker(worker: WorkerSettings, pin: Pin, listeners: Listeners, con
     if parts.pki is not None and listeners.pki:
         running.append(await Listener.start(parts.pki.handle, list(listeners.pki), None, limits))
     control.metrics.connections.child().read = lambda: float(sum(one.connections() for one in running))
+    announcements = Announcements(parts.database, parts.feed, settings.names, control.announce) if worker.dev else None
     control.ready()
     await control.stop_requested()
-    await _stop(parts, running, background, jobs, settings.server.stop_seconds)
+    if announcements is not None:
+        await announcements.close()
+    await _stop(parts, running, background, jobs, settings.server.stop_seconds, exports)
     return 0
 
 
@@ -118,6 +125,7 @@ async def _stop(
     background: "asyncio.Task[None]",
     jobs: "asyncio.Task[None]",
     seconds: float,
+    exports: "asyncio.Task[None] | None" = None,
 ) -> None:
     """End every part in its order, whatever fails on the way, before the supervisor kills this process.
 
@@ -132,6 +140,7 @@ async def _stop(
     await asyncio.gather(_end("jobs", lambda: _finished(jobs), soon), _end("issuance", parts.issuance.close, soon))
     steps: list[tuple[str, Callable[[], Awaitable[object]]]] = [
         ("audit log", parts.audit.close),
+        *([] if exports is None else [("audit exports", functools.partial(_cancelled, exports))]),
         ("background work", lambda: _cancelled(background)),
         ("changes", parts.feed.close),
         ("issuers", parts.reload.close),

@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hsmvault.clock import Clock
-from hsmvault.config import Names
+from hsmvault.config import Names, Settings
+from hsmvault.config import settings as configuration
 from hsmvault.config.settings import AttestationAuthority, TrustedIssuer
 from hsmvault.errors import ConfigurationError
+from hsmvault.login.federation import FederatedIssuer
 from hsmvault.login.signing_keys import SigningKeys
 from hsmvault.outbound.jwks import FileKeySet, PublicKey, RemoteKeySet
 from hsmvault.pipeline.issuers import ClaimNames, Issuer
@@ -77,13 +79,34 @@ def configured_authority(settings: AttestationAuthority, clock: Clock) -> enviro
     )
 
 
+def federated_issuers(settings: Settings, clock: Clock) -> Mapping[str, FederatedIssuer]:
+    """Whose tokens may prove applications: issuers for that alone, and those that are trusted anyway.
+
+    Raises ConfigurationError when their files cannot be read.
+    """
+    found: dict[str, FederatedIssuer] = {}
+    for issuer in settings.issuers:
+        trusted = FederatedIssuer(_key_set(issuer, "issuers", clock), frozenset(issuer.algorithms))
+        found.update(dict.fromkeys(issuer.issuers, trusted))
+    for federated in settings.login.federated_issuers:
+        found[federated.issuer] = federated_issuer(federated, clock)
+    return found
+
+
+def federated_issuer(settings: configuration.FederatedIssuer, clock: Clock) -> FederatedIssuer:
+    """Raises ConfigurationError when its files cannot be read."""
+    return FederatedIssuer(_key_set(settings, "login.federated_issuers", clock), frozenset(settings.algorithms))
+
+
 def _own_audiences(names: Names) -> Mapping[str, frozenset[str]]:
     """A trailing slash more or less is the same resource."""
     resources = (names.vault_resource, names.pool_resource, names.management, names.graph)
     return {resource: frozenset({resource, resource + "/"}) for resource in resources}
 
 
-def _key_set(settings: TrustedIssuer | AttestationAuthority, table: str, clock: Clock) -> FileKeySet | RemoteKeySet:
+def _key_set(
+    settings: TrustedIssuer | AttestationAuthority | configuration.FederatedIssuer, table: str, clock: Clock
+) -> FileKeySet | RemoteKeySet:
     if settings.jwks_file is not None:
         return FileKeySet(settings.jwks_file, clock)
     try:

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import msgspec
 
 from hsmvault.clock import Clock, Identifiers
-from hsmvault.custody.self_signed import RS256
 from hsmvault.login.realms import token_issuer
+from hsmvault.login.signatures import TokenSigner, signed_characters
 from hsmvault.login.signing_keys import SigningKeys
 from hsmvault.model import base64url
 from hsmvault.model.principals import Principal
@@ -21,6 +21,9 @@ _LONGEST_TOKEN_CHARACTERS = 7_500  # a header line of more than 8 kB is refused 
 _UTI_BYTES = 16
 _AIO_BYTES = 24
 _RH_BYTES = 27
+
+USER_IMPERSONATION = "user_impersonation"
+"""The one scope there is: the application may do what the person may."""
 
 
 class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -42,19 +45,38 @@ class Claims(msgspec.Struct, frozen=True, omit_defaults=True):
     tid: str
     uti: str
     ver: str
+    acr: str = ""
+    amr: tuple[str, ...] = ()
     cred: str = ""
     groups: tuple[str, ...] = ()
+    ipaddr: str = ""
+    name: str = ""
+    scp: str = ""
+    unique_name: str = ""
+    upn: str = ""
     xms_mirid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
+class Delegation:
+    """Through which application a person acts. address: where the person signed in from, as far as it is known."""
+
+    application_id: str
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
-    """Whom a token is for, proven. strength: `appidacr`. credential_id: empty for IMDS."""
+    """Whom a token is for, proven. strength: `appidacr`. credential_id: empty for IMDS and for people.
+
+    through: for people; an application that acts for itself has none.
+    """
 
     principal: Principal
     strength: str
     groups: frozenset[str]
     credential_id: str = ""
+    through: Delegation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +98,7 @@ class AccessTokens:
 
     def __init__(self, *, origin: str, keys: SigningKeys, clock: Clock, identifiers: Identifiers) -> None:
         self._origin = origin
-        self._keys = keys
+        self._signer = TokenSigner(keys)
         self._clock = clock
         self._identifiers = identifiers
 
@@ -86,13 +108,9 @@ class AccessTokens:
         Raises Unavailable, Throttled.
         """
         claims = self._claims(subject, audience, life_seconds)
-        key, handle = await self._keys.current()
-        header = _part({"typ": "JWT", "alg": "RS256", "x5t": key.id, "kid": key.id})
-        signed = f"{header}.{_part(claims)}"
-        if len(signed) > _LONGEST_TOKEN_CHARACTERS and claims.groups:
-            signed = f"{header}.{_part(msgspec.structs.replace(claims, groups=()))}"
-        signature = await handle.sign(RS256, hashlib.sha256(signed.encode("ascii")).digest())
-        return AccessToken(f"{signed}.{base64url.encode(signature)}", claims.iat, claims.exp, claims.uti)
+        if claims.groups and signed_characters(claims) > _LONGEST_TOKEN_CHARACTERS:
+            claims = msgspec.structs.replace(claims, groups=())
+        return AccessToken(await self._signer.sign(claims), claims.iat, claims.exp, claims.uti)
 
     def _claims(self, subject: Subject, audience: str, life_seconds: tuple[int, int]) -> Claims:
         principal = subject.principal
@@ -100,10 +118,10 @@ class AccessTokens:
         shortest, longest = life_seconds
         drawn = int.from_bytes(self._identifiers.random(4), "big") % (longest - shortest + 1)
         issuer = token_issuer(self._origin, principal.tenant_id)
-        return Claims(
+        claims = Claims(
             aud=audience,
             iss=issuer,
-            iat=now,
+            iat=max(now, principal.sessions_valid_from),  # who signs in right after a reset is let in
             nbf=now,
             exp=now + shortest + drawn,
             aio=base64url.encode(self._identifiers.random(_AIO_BYTES)),
@@ -121,7 +139,27 @@ class AccessTokens:
             groups=tuple(sorted(subject.groups)) if len(subject.groups) <= _MOST_GROUPS else (),
             xms_mirid=principal.resource_id,
         )
+        return claims if subject.through is None else _delegated(claims, principal, subject.through)
 
 
-def _part(value: object) -> str:
-    return base64url.encode(msgspec.json.encode(value))
+def _delegated(claims: Claims, principal: Principal, through: Delegation) -> Claims:
+    """A person's: the rights are the person's, the application is told beside it."""
+    return msgspec.structs.replace(
+        claims,
+        acr="1",
+        amr=("pwd",),
+        appid=through.application_id,
+        idtyp="user",
+        ipaddr=through.address,
+        name=principal.display_name,
+        scp=USER_IMPERSONATION,
+        sub=pairwise_subject(principal, through.application_id),
+        unique_name=principal.upn,
+        upn=principal.upn,
+    )
+
+
+def pairwise_subject(principal: Principal, application_id: str) -> str:
+    """The same person is another `sub` to every application (OpenID Connect Core, 8.1). 43 characters."""
+    parts = "|".join((principal.tenant_id, principal.object_id, application_id))
+    return base64url.encode(hashlib.sha256(parts.encode()).digest())

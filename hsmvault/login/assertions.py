@@ -1,4 +1,5 @@
-"""Client assertions: a JWT that an application signed with the key of its registered certificate (RFC 7523, 3).
+"""Client assertions: a JWT that an application signed with the key of its registered certificate (RFC 7523, 3). What
+another issuer has signed for it is read here too and judged in federation.py.
 
 The shapes are those of the real clients: parts with or without `=` padding, times as integers or as floats, `x5t`
 (SHA-1) or `x5t#S256`, RS256 or PS256, `nbf` up to half a second ahead of the clock (msal-node rounds the current time
@@ -23,7 +24,6 @@ from hsmvault.login.refusals import (
     ASSERTION_MALFORMED,
     ASSERTION_SUBJECT,
     ASSERTION_TIME,
-    NO_FEDERATED_RECORD,
     LoginRefused,
 )
 from hsmvault.model import strict_json
@@ -45,14 +45,17 @@ class Assertion:
     """An assertion that has been taken apart and not yet verified.
 
     signed: what the signature is over, paddings included. thumbprints: base64url without padding, empty when absent.
+    audiences: as many as the list has, when it is one; only other issuers write lists.
     """
 
     algorithm: str
+    key_id: str
     thumbprint_sha1: str
     thumbprint_sha256: str
     issuer: str
     subject: str
-    audience: str
+    audiences: tuple[str, ...]
+    has_audience_list: bool
     times: Mapping[str, float]
     signed: bytes = field(repr=False)
     signature: bytes = field(repr=False)
@@ -69,15 +72,17 @@ def parse(text: str) -> Assertion:
         claims = strict_json.parse_object(claims_bytes)
     except strict_json.NotStrictJson:
         raise LoginRefused(ASSERTION_MALFORMED) from None
-    if "crit" in header or "b64" in header or _text(header, "alg") not in _ALGORITHMS:
+    if "crit" in header or "b64" in header:
         raise LoginRefused(ASSERTION_MALFORMED)
     return Assertion(
         algorithm=_text(header, "alg"),
+        key_id=_text(header, "kid"),
         thumbprint_sha1=_text(header, "x5t").rstrip("="),
         thumbprint_sha256=_text(header, "x5t#S256").rstrip("="),
         issuer=_text(claims, "iss"),
         subject=_text(claims, "sub"),
-        audience=_text(claims, "aud"),
+        audiences=_audiences(claims.get("aud", "")),
+        has_audience_list=isinstance(claims.get("aud"), list),
         times={name: _seconds(claims[name]) for name in ("exp", "nbf", "iat") if name in claims},
         signed=f"{parts[0]}.{parts[1]}".encode("ascii"),
         signature=signature,
@@ -97,14 +102,10 @@ def verify(
     client_id: GUID in lower case. audiences: in lower case, without trailing slashes. now: seconds since 1970 UTC.
     Raises LoginRefused; what is wrong inside is told only to who holds the key.
     """
-    if not assertion.thumbprint_sha1 and not assertion.thumbprint_sha256:
-        raise LoginRefused(NO_FEDERATED_RECORD)
-    for credential in credentials:
-        if credential.kind is CredentialKind.CERTIFICATE and _names(assertion, credential):
-            break
-    else:
-        raise LoginRefused(ASSERTION_KEY)
-    if credential.expires and credential.expires <= now:
+    if assertion.algorithm not in _ALGORITHMS or assertion.has_audience_list:
+        raise LoginRefused(ASSERTION_MALFORMED)
+    credential = named_certificate(assertion, credentials)
+    if credential is None or not credential.is_good(now):
         raise LoginRefused(ASSERTION_KEY)
     key = x509.load_der_x509_certificate(base64.b64decode(credential.verifier)).public_key()
     if not isinstance(key, RSAPublicKey):
@@ -113,11 +114,19 @@ def verify(
         raise LoginRefused(ASSERTION_KEY)
     if {assertion.issuer.lower(), assertion.subject.lower()} != {client_id}:
         raise LoginRefused(ASSERTION_SUBJECT)
-    if assertion.audience.lower().removesuffix("/") not in audiences:
+    if assertion.audiences[0].lower().removesuffix("/") not in audiences:
         raise LoginRefused(ASSERTION_AUDIENCE)
-    if not _is_timely(assertion.times, now):
+    if not is_timely(assertion.times, now, longest_life_seconds=_LONGEST_LIFE_SECONDS):
         raise LoginRefused(ASSERTION_TIME)
     return credential
+
+
+def named_certificate(assertion: Assertion, credentials: Sequence[Credential]) -> Credential | None:
+    """The registered certificate that the assertion names, if it names one at all."""
+    if not assertion.thumbprint_sha1 and not assertion.thumbprint_sha256:
+        return None
+    certificates = (credential for credential in credentials if credential.kind is CredentialKind.CERTIFICATE)
+    return next((credential for credential in certificates if _names(assertion, credential)), None)
 
 
 def _names(assertion: Assertion, credential: Credential) -> bool:
@@ -128,12 +137,13 @@ def _names(assertion: Assertion, credential: Credential) -> bool:
     )
 
 
-def _is_timely(times: Mapping[str, float], now: float) -> bool:
+def is_timely(times: Mapping[str, float], now: float, *, longest_life_seconds: float) -> bool:
+    """Five minutes of leeway on both sides."""
     if "exp" not in times:
         return False
     earliest, latest = now - _LEEWAY_SECONDS, now + _LEEWAY_SECONDS
     return (
-        earliest < times["exp"] <= latest + _LONGEST_LIFE_SECONDS
+        earliest < times["exp"] <= latest + longest_life_seconds
         and times.get("nbf", now) <= latest
         and times.get("iat", now) <= latest
     )
@@ -155,6 +165,14 @@ def _text(members: Mapping[str, object], name: str) -> str:
     if not isinstance(value, str):
         raise LoginRefused(ASSERTION_MALFORMED)
     return value
+
+
+def _audiences(value: object) -> tuple[str, ...]:
+    """RFC 7519, 4.1.3: one string, or a list of them, as Kubernetes writes it."""
+    found = value if isinstance(value, list) else [value]
+    if not found or not all(isinstance(each, str) for each in found):
+        raise LoginRefused(ASSERTION_MALFORMED)
+    return tuple(found)
 
 
 def _seconds(value: object) -> float:

@@ -4,7 +4,11 @@ The audience is the resource as it was asked for, because clients compare it: `h
 means the audience `https://management.example/`, with its slash.
 """
 
+from typing import Final
+
+from hsmvault.login.attempts import guid_or_empty
 from hsmvault.login.refusals import (
+    BAD_DELEGATED_SCOPE,
     BAD_SCOPE,
     RESOURCE_NOT_SUPPORTED,
     SEVERAL_RESOURCES,
@@ -16,6 +20,8 @@ from hsmvault.login.settings import LoginSettings
 
 _OPENID_SCOPES = frozenset({"openid", "profile", "email", "offline_access"})
 _DEFAULT = "/.default"
+_DELEGATED: Final = (_DEFAULT, "/user_impersonation")
+_APPLICATION_SCHEME: Final = "api://"
 
 
 def resource_in(form: Form, *, dialect: str) -> str:
@@ -38,6 +44,36 @@ def resource_of_scope(scope: str) -> str:
     if len(asked) > 1:
         raise LoginRefused(SEVERAL_RESOURCES)
     return asked.pop().removesuffix(_DEFAULT)
+
+
+def delegated_resource_in(form: Form, *, dialect: str) -> str:
+    """What a person's client asks for; empty when it names nothing, or OpenID Connect's scopes alone."""
+    if dialect == "v2" and form.get("resource"):
+        raise LoginRefused(RESOURCE_NOT_SUPPORTED)
+    if dialect == "v1" or (dialect == "adfs" and form.get("resource")):
+        return form.get("resource")
+    named = [item for item in form.get("scope").split(" ") if item and item not in _OPENID_SCOPES]
+    asked = {_delegated_resource(item) for item in named}
+    if len(asked) > 1:
+        raise LoginRefused(SEVERAL_RESOURCES)
+    return asked.pop() if asked else ""
+
+
+def _delegated_resource(scope: str) -> str:
+    for suffix in _DELEGATED:
+        if scope.endswith(suffix):
+            return scope.removesuffix(suffix)
+    raise LoginRefused(BAD_DELEGATED_SCOPE)
+
+
+def openid_scopes(form: Form) -> tuple[str, ...]:
+    """Those of OpenID Connect, sorted."""
+    return tuple(sorted(set(form.get("scope").split(" ")) & _OPENID_SCOPES))
+
+
+def application_named(resource: str) -> str:
+    """The client id of the application that a resource is, as `api://{client id}` or the id alone; else empty."""
+    return guid_or_empty(resource.removeprefix(_APPLICATION_SCHEME))
 
 
 def audience(settings: LoginSettings, resource: str, *, tenant_id: str) -> str:

@@ -9,9 +9,10 @@ import base64
 from hsmvault.clock import Identifiers
 from hsmvault.login.certificates import read_registered
 from hsmvault.login.passwords import hash_password
-from hsmvault.login.secrets import GeneratedSecret, generate_secret, hash_secret
+from hsmvault.login.secrets import HINT_CHARACTERS, GeneratedSecret, generate_secret, hash_secret
+from hsmvault.model.directory import Application, RedirectUri
 from hsmvault.model.principals import Credential, CredentialKind, Principal, PrincipalKind, Tenant
-from hsmvault.store import directory
+from hsmvault.store import applications, directory
 from hsmvault.store.database import Transaction
 
 
@@ -30,8 +31,10 @@ async def create_application(
     display_name: str,
     with_secret: bool = True,
     certificate_der: bytes | None = None,
+    public_client: bool = False,
+    redirect_uris: tuple[RedirectUri, ...] = (),
 ) -> tuple[Principal, GeneratedSecret | None]:
-    """A service principal with a client id of its own, and its credentials.
+    """A registration, its service principal with a client id of its own, and its credentials.
 
     certificate_der: X.509, with an RSA key. Raises BadRequest when it is another kind.
     """
@@ -43,6 +46,15 @@ async def create_application(
         application_id=identifiers.guid(),
     )
     await directory.insert_principal(tx, principal)
+    registration = Application(
+        application_id=principal.application_id,
+        object_id=identifiers.guid(),
+        tenant_id=tenant_id,
+        display_name=display_name,
+        public_client=public_client,
+        redirect_uris=redirect_uris,
+    )
+    await applications.insert(tx, registration)
     secret = await add_secret(tx, identifiers, principal.application_id) if with_secret else None
     if certificate_der is not None:
         await add_certificate(tx, identifiers, principal.application_id, certificate_der)
@@ -151,6 +163,7 @@ async def _add_generated(
             display_name=display_name,
             verifier=hash_secret(identifiers, secret),
             expires=expires,
+            hint=secret.reveal()[:HINT_CHARACTERS],
         ),
     )
     return secret

@@ -1,4 +1,6 @@
-"""Who asks for a token, proven: an application by one of its secrets or by a key of one of its certificates."""
+"""Who asks for a token, proven: an application by one of its secrets, by a key of one of its certificates, or by a
+token of another issuer that is registered with it.
+"""
 
 import base64
 import binascii
@@ -6,8 +8,9 @@ from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
 from hsmvault.clock import Clock
-from hsmvault.login import assertions
+from hsmvault.login import assertions, federation
 from hsmvault.login.attempts import guid_or_empty
+from hsmvault.login.federation import FederatedIssuers
 from hsmvault.login.realms import Realm
 from hsmvault.login.refusals import (
     APPLICATION_DISABLED,
@@ -23,8 +26,9 @@ from hsmvault.login.refusals import (
 from hsmvault.login.requests import Form
 from hsmvault.login.secrets import secret_matches
 from hsmvault.login.throttle import Throttle, ThrottleKey
+from hsmvault.model.directory import FederatedCredential
 from hsmvault.model.principals import Credential, CredentialKind, Principal, PrincipalKind
-from hsmvault.store import directory
+from hsmvault.store import directory, federated_credentials
 from hsmvault.store.database import Database
 
 SECRET_STRENGTH = "1"  # noqa: S105 - the value of `appidacr` for a secret, not a secret
@@ -42,10 +46,10 @@ class Presented:
 
 @dataclass(frozen=True, slots=True)
 class ProvenClient:
-    """strength: `appidacr`. groups: object ids, through nested groups too."""
+    """strength: `appidacr`. groups: object ids, through nested groups too. credential_id: of what proved it."""
 
     principal: Principal
-    credential: Credential
+    credential_id: str
     strength: str
     groups: frozenset[str]
 
@@ -69,10 +73,14 @@ def read_presented(form: Form, authorization: str) -> Presented:
 class Clients:
     """Proof of applications against the directory."""
 
-    def __init__(self, *, database: Database, clock: Clock, throttle: Throttle) -> None:
+    def __init__(
+        self, *, database: Database, clock: Clock, throttle: Throttle, federated: FederatedIssuers | None = None
+    ) -> None:
+        """federated: the issuers whose tokens may prove an application that has registered them."""
         self._database = database
         self._clock = clock
         self._throttle = throttle
+        self._federated = federated or {}
 
     async def prove(self, realm: Realm, presented: Presented, *, address: str) -> ProvenClient:
         """Raises LoginRefused with Entra's code for what is wrong."""
@@ -81,13 +89,14 @@ class Clients:
         tenant_id, client_id = realm.tenant.id, guid_or_empty(presented.client_id)
         async with self._database.read() as tx:
             principal = await directory.by_application(tx, tenant_id, client_id) if client_id else None
-            if principal is None or principal.kind is not PrincipalKind.APPLICATION:
+            if principal is None or not _may_log_in(principal, presented):
                 raise LoginRefused(UNKNOWN_APPLICATION, application=client_id, tenant=tenant_id)
             credentials = await directory.credentials_of(tx, client_id)
+            records = await federated_credentials.of_application(tx, client_id) if presented.assertion else []
             groups = await directory.groups_of(tx, principal.object_id)
         key = ThrottleKey(client_id, address)
         try:
-            credential, strength = self._check(realm, presented, client_id, credentials)
+            credential_id, strength = await self._check(realm, presented, client_id, credentials, records)
         except LoginRefused:
             if wait := self._throttle.failed(key):
                 raise LoginRefused(THROTTLED, retry_after_seconds=wait) from None
@@ -95,24 +104,51 @@ class Clients:
         self._throttle.succeeded(key)
         if not principal.enabled:
             raise LoginRefused(APPLICATION_DISABLED, application=client_id)
-        return ProvenClient(principal, credential, strength, frozenset(groups))
+        return ProvenClient(principal, credential_id, strength, frozenset(groups))
 
-    def _check(
-        self, realm: Realm, presented: Presented, client_id: str, credentials: list[Credential]
-    ) -> tuple[Credential, str]:
+    async def _check(
+        self,
+        realm: Realm,
+        presented: Presented,
+        client_id: str,
+        credentials: list[Credential],
+        records: list[FederatedCredential],
+    ) -> tuple[str, str]:
+        """The id of what proves it, and `appidacr`."""
         now = self._clock.now()
         if presented.assertion:
+            assertion = assertions.parse(presented.assertion)
+            if _is_of_another_issuer(assertion, client_id, credentials, records):
+                record = await federation.verify(assertion, records=records, issuers=self._federated, now=now)
+                return record.id, CERTIFICATE_STRENGTH
+            audiences = realm.assertion_audiences()
             credential = assertions.verify(
-                assertions.parse(presented.assertion),
-                client_id=client_id,
-                credentials=credentials,
-                audiences=realm.assertion_audiences(),
-                now=now,
+                assertion, client_id=client_id, credentials=credentials, audiences=audiences, now=now
             )
-            return credential, CERTIFICATE_STRENGTH
+            return credential.id, CERTIFICATE_STRENGTH
         if presented.secret:
-            return _matching_secret(presented.secret, credentials, client_id, now), SECRET_STRENGTH
+            return _matching_secret(presented.secret, credentials, client_id, now).id, SECRET_STRENGTH
         raise LoginRefused(NO_PROOF)
+
+
+def _may_log_in(principal: Principal, presented: Presented) -> bool:
+    """A managed identity has no secret of its own; a user-assigned one may have federated credentials."""
+    is_application = principal.kind is PrincipalKind.APPLICATION
+    return is_application or (principal.kind is PrincipalKind.MANAGED_IDENTITY and bool(presented.assertion))
+
+
+def _is_of_another_issuer(
+    assertion: assertions.Assertion,
+    client_id: str,
+    credentials: list[Credential],
+    records: list[FederatedCredential],
+) -> bool:
+    """Tokens of other issuers may name certificates too, their own; what names one of ours was signed with it."""
+    if not assertion.thumbprint_sha1 and not assertion.thumbprint_sha256:
+        return True
+    if assertions.named_certificate(assertion, credentials) is not None or assertion.issuer.lower() == client_id:
+        return False
+    return bool(records)
 
 
 def _matching_secret(presented: str, credentials: list[Credential], client_id: str, now: float) -> Credential:
@@ -125,7 +161,7 @@ def _matching_secret(presented: str, credentials: list[Credential], client_id: s
     if not matching:
         raise LoginRefused(WRONG_SECRET, application=client_id)
     for credential in matching:
-        if not credential.expires or credential.expires > now:
+        if credential.is_good(now):
             return credential
     raise LoginRefused(SECRET_EXPIRED, application=client_id)
 

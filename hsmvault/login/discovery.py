@@ -90,3 +90,14 @@ def instance(origin: str, query: Form) -> Document:
         "api-version": query.get("api-version") or "1.1",
         "metadata": [{"preferred_network": host, "preferred_cache": host, "aliases": [host]}],
     }
+
+
+def user_realm(origin: str, user_name: str) -> Document:
+    """Where somebody's password is checked: here, whoever it is. Whether there is such a person is not told."""
+    return {
+        "ver": "1.0",
+        "account_type": "Managed",
+        "domain_name": user_name.rpartition("@")[2],
+        "cloud_instance_name": urlsplit(origin).hostname or "",
+        "cloud_audience_urn": "urn:federation:MicrosoftOnline",
+    }

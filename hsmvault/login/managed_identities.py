@@ -10,6 +10,7 @@ many seconds.
 """
 
 import re
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
@@ -40,7 +41,7 @@ from hsmvault.login.signing_keys import SigningKeys
 from hsmvault.login.throttle import Throttle, ThrottleKey
 from hsmvault.model.principals import Credential, CredentialKind, Principal, PrincipalKind
 from hsmvault.store import directory
-from hsmvault.store.database import Database
+from hsmvault.store.database import Database, Transaction
 
 HEALTH_PATH = ("healthstatus",)
 IMDS_PATH = ("metadata", "identity", "oauth2", "token")
@@ -72,8 +73,11 @@ class IdentityEndpoints:
         clock: Clock,
         identifiers: Identifiers,
         record_attempt: RecordAttempt,
+        named: Callable[[Transaction], Awaitable[tuple[str, ...]]] | None = None,
     ) -> None:
+        """named: the ARM ids of the identities, asked at each request; absent: those of the settings."""
         self._settings = settings
+        self._named = named
         self._database = database
         self._clock = clock
         self._identifiers = identifiers
@@ -175,11 +179,11 @@ class IdentityEndpoints:
         return token
 
     async def _identities(self) -> list[_Identity]:
-        """Those of the configuration that are there and enabled, in its order."""
+        """Those that are served here, are there and are enabled, in their order."""
         now = self._clock.now()
         found = []
         async with self._database.read() as tx:
-            for resource_id in self._settings.managed_identities:
+            for resource_id in await self._named(tx) if self._named else self._settings.managed_identities:
                 principal = await directory.by_resource(tx, resource_id)
                 if principal is None or not principal.enabled or principal.kind is not PrincipalKind.MANAGED_IDENTITY:
                     continue

@@ -18,6 +18,11 @@ _DIGEST_BYTES = 32
 _LARGEST_MEMORY_BYTES = 128 * 1024 * 1024
 _LONGEST_PASSWORD_CHARACTERS = 1024
 
+UNMATCHED = "$".join(
+    (_FORMAT, str(_COST), str(_BLOCK), str(_PARALLEL), *(base64.b64encode(bytes(n)).decode() for n in (16, 32)))
+)
+"""A stored value that no password matches, and that takes as long to compare as another."""
+
 
 async def hash_password(identifiers: Identifiers, password: str) -> str:
     """What is stored: scrypt$N$r$p$salt$digest, salt and digest in base64."""

@@ -91,11 +91,32 @@ ASSERTION_SUBJECT = Refusal(
 ASSERTION_AUDIENCE = Refusal(
     700023, 401, "invalid_client", "Client assertion audience claim does not match Realm issuer."
 )
-NO_FEDERATED_RECORD = Refusal(
+NO_FEDERATED_ISSUER = Refusal(
     700211,
     401,
     "invalid_client",
-    "No matching federated identity record found for presented assertion issuer. The assertion names no certificate.",
+    "No matching federated identity record found for presented assertion issuer. Check your federated identity "
+    "credential Issuer, and that the configuration names the issuer.",
+)
+NO_FEDERATED_AUDIENCE = Refusal(
+    700212,
+    401,
+    "invalid_client",
+    "No matching federated identity record found for presented assertion audience. Check your federated identity "
+    "credential Audience.",
+)
+NO_FEDERATED_SUBJECT = Refusal(
+    700213,
+    401,
+    "invalid_client",
+    "No matching federated identity record found for presented assertion subject. Check your federated identity "
+    "credential Subject.",
+)
+PUBLIC_CLIENT = Refusal(
+    700025,
+    401,
+    "invalid_client",
+    "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
 )
 THROTTLED = Refusal(
     90055, 429, "temporarily_unavailable", "The server has terminated an operation because it encountered a limit."
@@ -117,6 +138,105 @@ UNKNOWN_RESOURCE = Refusal(
     400,
     "invalid_resource",
     "The resource principal named in the request was not found in the tenant '{tenant}'.",
+)
+
+BAD_DELEGATED_SCOPE = Refusal(
+    70011,
+    400,
+    "invalid_scope",
+    "The provided value for the input parameter 'scope' is not valid. It must name one resource, followed by /.default "
+    "or /user_impersonation.",
+)
+
+# people
+WRONG_PASSWORD = Refusal(
+    50126, 400, "invalid_grant", "Error validating credentials due to invalid username or password."
+)
+PERSON_LOCKED = Refusal(
+    50053,
+    400,
+    "invalid_grant",
+    "Sign-in is blocked for a while, because there were too many attempts with an incorrect user name or password.",
+)
+PASSWORD_EXPIRED = Refusal(
+    50055, 400, "invalid_grant", "The password has expired or must be changed first: sign in with a browser once."
+)
+PERSON_DISABLED = Refusal(50057, 400, "invalid_grant", "The user account is disabled.")
+SESSION_REVOKED = Refusal(
+    50173,
+    400,
+    "invalid_grant",
+    "The provided grant has expired due to it being revoked, a fresh auth token is needed. The user might have changed "
+    "or reset their password.",
+)
+
+# codes, refresh tokens, device codes
+INVALID_GRANT = Refusal(
+    70000, 400, "invalid_grant", "The provided value for the input parameter '{parameter}' is not valid."
+)
+CODE_EXPIRED = Refusal(
+    70008, 400, "invalid_grant", "The provided authorization code or refresh token has expired. Send a new request."
+)
+REFRESH_TOKEN_EXPIRED = Refusal(700082, 400, "invalid_grant", "The refresh token has expired due to inactivity.")
+CODE_REDEEMED = Refusal(
+    54005,
+    400,
+    "invalid_grant",
+    "OAuth2 Authorization code was already redeemed, please retry with a new valid code or use an existing refresh "
+    "token.",
+)
+WRONG_VERIFIER = Refusal(
+    501481, 400, "invalid_grant", "The Code_Verifier does not match the code_challenge supplied in the request."
+)
+OTHER_REDIRECT = Refusal(
+    500112,
+    400,
+    "invalid_grant",
+    "The reply address does not match the reply address provided when requesting Authorization code.",
+)
+OTHER_TENANT = Refusal(
+    700005,
+    400,
+    "invalid_grant",
+    "Provided authorization code or refresh token is intended to use against other tenant.",
+)
+AUTHORIZATION_PENDING = Refusal(
+    70016, 400, "authorization_pending", "OAuth 2.0 device flow error. Authorization is pending. Continue polling."
+)
+SLOW_DOWN = Refusal(
+    70017, 400, "slow_down", "OAuth 2.0 device flow error. Polling too often. Wait five seconds longer each time."
+)
+AUTHORIZATION_DECLINED = Refusal(
+    70018, 400, "authorization_declined", "The user declined the authorization request of the device."
+)
+DEVICE_CODE_EXPIRED = Refusal(
+    70020,
+    400,
+    "expired_token",
+    "The provided value for the input parameter 'device_code' is not valid. It has expired.",
+)
+BAD_ON_BEHALF_ASSERTION = Refusal(
+    50013, 400, "invalid_grant", "Assertion failed signature validation, or is not valid: {reason}"
+)
+
+# the authorization endpoint; the first one is shown to the person, the others go to the redirect URI
+BAD_REDIRECT = Refusal(
+    50011,
+    400,
+    "invalid_request",
+    "The redirect URI specified in the request does not match the redirect URIs configured for the application "
+    "'{application}'.",
+)
+UNSUPPORTED_RESPONSE_TYPE = Refusal(
+    700051, 400, "unsupported_response_type", "The response_type is not enabled for the application. Use 'code'."
+)
+PKCE_NEEDED = Refusal(
+    9002325, 400, "invalid_request", "Proof Key for Code Exchange (S256) is required for public clients."
+)
+LOGIN_REQUIRED = Refusal(50058, 400, "login_required", "A silent sign-in request was sent but no user is signed in.")
+ACCESS_DENIED = Refusal(65004, 400, "access_denied", "The user declined to sign in to the application.")
+FORM_TOO_OLD = Refusal(
+    165000, 400, "invalid_request", "The page was open for too long, or it does not come from here. Please try again."
 )
 
 # managed identities; the local endpoints have no codes of their own, these stand in the audit record alone

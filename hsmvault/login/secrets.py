@@ -16,6 +16,7 @@ _ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_."
 _MARK = "8Q~"  # Entra's own mark inside client secrets: secret scanners know it
 _RANDOM_CHARACTERS = 34
 _SALT_BYTES = 16
+HINT_CHARACTERS = 3  # of a secret, kept in the clear to know it by; 204 random bits are behind them
 
 
 @dataclass(frozen=True, slots=True)

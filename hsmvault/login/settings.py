@@ -27,6 +27,11 @@ class LoginSettings:
     key_life_seconds: how long one key signs. key_lead_seconds: how long a key is published before it signs; longer
     than anybody caches the key set. key_overlap_seconds: how long a key stays published after its successor began to
     sign, beyond the longest token life: leeway, and a clock that is set wrong for a while.
+
+    password_grant: whether a client may send a person's password. refresh_token_seconds: how long a refresh token is
+    good that is not used; each use gives a new one. session_seconds: how long a browser need not ask again.
+    device_code_seconds: how long a person has to approve a device. built_in_clients: whether every tenant knows the
+    public client of az and the SDKs.
     """
 
     origin: str
@@ -41,6 +46,11 @@ class LoginSettings:
     key_overlap_seconds: int = 3 * 3600
     key_set_cache_seconds: int = 3600
     body_seconds: float = 30.0
+    password_grant: bool = False
+    refresh_token_seconds: int = 90 * _DAY
+    session_seconds: int = _DAY // 2
+    device_code_seconds: int = 900
+    built_in_clients: bool = True
     known_resources: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:

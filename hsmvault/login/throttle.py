@@ -5,8 +5,9 @@ a signature, cannot be found by trying, so that refusing the owner would help no
 out. A wrong one is counted, and from the eleventh in a row on gets 429 with a growing Retry-After in place of 401,
 which well-behaved clients obey and which tells the audit log apart from an honest mistake.
 
-What people choose (passwords) can be found by trying: for these ask wait_seconds() *before* the comparison. The key
-holds the address, so that the owner still gets in from his own.
+What people choose (passwords) can be found by trying: these are counted *before* the comparison, and not compared while
+there is a wait, so that many attempts at once are no way around it. The key holds the address, so that the owner still
+gets in from his own.
 """
 
 import math
@@ -35,10 +36,14 @@ class _Failures:
 
 
 class Throttle:
-    """Memory of one worker, bounded: the least recently used entry is forgotten first."""
+    """Memory of one worker, bounded: the least recently used entry is forgotten first.
 
-    def __init__(self, clock: Clock) -> None:
+    free_failures: how many in a row get their own answer.
+    """
+
+    def __init__(self, clock: Clock, *, free_failures: int = _FREE_FAILURES) -> None:
         self._clock = clock
+        self._free_failures = free_failures
         self._entries: OrderedDict[ThrottleKey, _Failures] = OrderedDict()
 
     def wait_seconds(self, key: ThrottleKey) -> int:
@@ -57,7 +62,7 @@ class Throttle:
             entry.count = 0
         entry.count += 1
         entry.last = now
-        over = entry.count - _FREE_FAILURES
+        over = entry.count - self._free_failures
         if over >= 0:
             entry.blocked_until = now + min(2.0 ** min(over, 16), _LONGEST_WAIT_SECONDS)
         if len(self._entries) > _MOST_ENTRIES:
@@ -66,3 +71,8 @@ class Throttle:
 
     def succeeded(self, key: ThrottleKey) -> None:
         self._entries.pop(key, None)
+
+    def forgive(self, key: ThrottleKey) -> None:
+        """What was counted last was right. The failures before it stay: others may have made them."""
+        if (entry := self._entries.get(key)) is not None:
+            entry.count = max(0, entry.count - 1)

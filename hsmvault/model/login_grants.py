@@ -31,7 +31,7 @@ class GrantDetails(msgspec.Struct, frozen=True, omit_defaults=True):
 
     audience: of the access token. scopes: those of OpenID Connect alone. challenge: of PKCE (S256). nonce: of the
     authorization request. address: from where a device code was asked for. application_name: as the person was shown
-    it. signed_in: when the person proved who it is, seconds since 1970 UTC. needs_proof: the client has to prove itself.
+    it. signed_in: when the person proved who it is, seconds since 1970 UTC. needs_proof: the client must prove itself.
     """
 
     audience: str = ""

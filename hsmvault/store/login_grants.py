@@ -43,7 +43,7 @@ _REDEEM = Statement(
 )
 _DECIDE = Statement(
     sa.update(table).where(same(table.c.id), table.c.status == GrantStatus.PENDING.value),
-    ["status", "tenant_id", "object_id", "details"],
+    ["status", "tenant_id", "object_id", "created", "details"],
 )
 _DELETE = Statement(sa.delete(table).where(same(table.c.id)))
 _DELETE_FAMILY = Statement(sa.delete(table).where(same(table.c.family)))
@@ -97,10 +97,14 @@ async def redeem(tx: Transaction, grant: Grant, *, now: int, kept_until: int) ->
 
 
 async def decide(
-    tx: Transaction, id: str, status: GrantStatus, *, tenant_id: str, object_id: str, details: GrantDetails
+    tx: Transaction, id: str, status: GrantStatus, *, tenant_id: str, object_id: str, since: int, details: GrantDetails
 ) -> bool:
-    """A person has approved or declined a device code. False when it was decided before."""
-    values = {"status": status.value, "tenant_id": tenant_id, "object_id": object_id}
+    """A person has approved or declined a device code. False when it was decided before.
+
+    since: when the person signed in. It is the grant's `created` from now on, so that the end of the person's earlier
+    sessions, as by a new password, does not end what was approved after it.
+    """
+    values = {"status": status.value, "tenant_id": tenant_id, "object_id": object_id, "created": since}
     return await tx.run(_DECIDE, id=id, details=json_to_column(details), **values) == 1
 
 

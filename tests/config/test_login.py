@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from hsmvault.app.checking import unreadable
 from hsmvault.app.trust import federated_issuers
 from hsmvault.clock import MovedClock
 from hsmvault.config import Settings, read_settings
@@ -55,6 +56,12 @@ def test_what_cannot_work_is_refused(tmp_path: Path, text: str, word: str) -> No
     with pytest.raises(ConfigurationError) as caught:
         read(tmp_path, text)
     assert word in str(caught.value)
+
+
+def test_keys_that_cannot_be_read_are_found_before_the_start(tmp_path: Path) -> None:
+    settings = read(tmp_path, FEDERATED + "jwks_file = 'missing.json'\n")
+    (found,) = unreadable(settings, MovedClock())
+    assert "missing.json" in str(found)
 
 
 def test_people_may_not_send_passwords_unless_the_operator_says_so() -> None:

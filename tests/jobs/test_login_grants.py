@@ -24,7 +24,7 @@ async def test_everything_that_has_expired_goes(tmp_path: Path) -> None:
     database = await Database.open(url, clock=MovedClock())
     try:
         async with database.write() as tx:
-            for number in range(1_500):
+            for number in range(1_050):
                 expires = 1_001 if number % 500 == 0 else 1_000
                 grant = Grant(
                     f"{number:064x}", GrantKind.CODE, f"{number:032x}", "t", "o", "a", GrantStatus.OPEN, 1, expires
@@ -32,7 +32,7 @@ async def test_everything_that_has_expired_goes(tmp_path: Path) -> None:
                 await login_grants.insert(tx, grant)
         await DropLoginGrants(database).run(_Turn())
         async with database.read() as tx:
-            left = [n for n in range(1_500) if await login_grants.has_family(tx, f"{n:032x}")]
+            left = [n for n in (0, 1, 500, 999, 1_000, 1_049) if await login_grants.has_family(tx, f"{n:032x}")]
         assert left == [0, 500, 1_000]
     finally:
         await database.close()

@@ -7,8 +7,10 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from hsmvault.clock import MovedClock
+from hsmvault.model.principals import Principal
 from hsmvault.store.database import Database
 from hsmvault.store.migrations import migrate
+from tests.login.people import add_user, quick_hash
 from tests.login.world import World, build, serve
 
 
@@ -47,9 +49,14 @@ async def session() -> AsyncIterator[aiohttp.ClientSession]:
 
 @pytest.fixture
 async def world(
-    database: Database, clock: MovedClock, rsa_keys: list[rsa.RSAPrivateKey], session: aiohttp.ClientSession
+    database: Database,
+    clock: MovedClock,
+    rsa_keys: list[rsa.RSAPrivateKey],
+    session: aiohttp.ClientSession,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[World]:
     """The issuer and the identity endpoints, each listening on plain http on loopback; a clock that the test moves."""
+    monkeypatch.setattr("hsmvault.login.people.UNMATCHED", quick_hash("nobody's"))
     world = await build(database, clock, origin="https://login.localhost:8443", keys=rsa_keys, session=session)
     runner, port = await serve(world.application)
     identity_runner, identity_port = await serve(world.identity_endpoints)
@@ -57,3 +64,9 @@ async def world(
     yield world
     await runner.cleanup()
     await identity_runner.cleanup()
+
+
+@pytest.fixture
+async def ada(world: World) -> Principal:
+    """A person of the tenant, with the password that people.py knows."""
+    return await add_user(world, "ada@dev.example")

@@ -6,7 +6,10 @@ from yarl import URL
 from hsmvault.clock import RandomIdentifiers
 from hsmvault.login import bootstrap
 from hsmvault.store import directory
+from hsmvault.store.database import Transaction
 from tests.login.world import OTHER_VM, VM, Answer, World
+
+LATER = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/later"
 
 IMDS = "/metadata/identity/oauth2/token"
 APP_SERVICE = "/msi/token"
@@ -214,3 +217,20 @@ async def test_health_is_answered_without_any_header_and_is_no_attempt(world: Wo
     async with world.session.post(world.identity_url + target) as response:
         assert response.status == 404
     assert world.recorder.attempts == []
+
+
+async def test_an_identity_that_is_added_while_the_service_runs_is_given_at_once(world: World) -> None:
+    served = [VM]
+
+    async def named(_: Transaction) -> tuple[str, ...]:
+        return tuple(served)
+
+    world.identity_endpoints._named = named
+    async with world.database.write() as tx:
+        other, _ = await bootstrap.create_managed_identity(
+            tx, RandomIdentifiers(), tenant_id=world.tenant.id, display_name="later", resource_id=LATER
+        )
+    asked = {"msi_res_id": LATER.upper()}
+    assert (await imds(world, **asked)).status == 400
+    served.append(LATER)
+    assert (await imds(world, **asked)).json["client_id"] == other.application_id

@@ -10,6 +10,9 @@ OAUTH_ERRORS = {
     "invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type",
     "invalid_scope", "invalid_resource", "invalid_tenant", "invalid_instance", "temporarily_unavailable",
     "server_error",
+    # of the device flow (RFC 8628, 3.5), as Entra names them, and of the authorization endpoint (RFC 6749, 4.1.2.1)
+    "authorization_pending", "authorization_declined", "slow_down", "expired_token", "access_denied",
+    "unsupported_response_type", "login_required",
 }  # fmt: skip
 
 

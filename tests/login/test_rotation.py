@@ -227,7 +227,7 @@ async def test_keys_of_another_custody_are_published_and_a_new_one_signs(world: 
     world.custodian.custody = CustodyClass.SOFT
     fresh = SigningKeys(database=world.database, custodian=world.custodian, clock=clock)
     world.application._keys = fresh
-    world.application._token_endpoint._tokens._keys = fresh
+    world.application._token_endpoint._tokens._signer._keys = fresh
     await world.rotation.run_once()
     fresh.forget()
     assert await signing(world) != first

@@ -56,10 +56,13 @@ async def test_a_device_code_is_decided_once_and_its_user_code_is_unique(databas
     await insert(database, DEVICE)
     with pytest.raises(Conflicted):
         await insert(database, msgspec.structs.replace(DEVICE, id="0" * 64))
-    given = {"tenant_id": "t", "object_id": "o", "details": DEVICE.details}
+    given = {"tenant_id": "t", "object_id": "o", "since": 150, "details": DEVICE.details}
     async with database.write() as tx:
         assert await login_grants.decide(tx, DEVICE.id, GrantStatus.DECLINED, **given)
         assert not await login_grants.decide(tx, DEVICE.id, GrantStatus.APPROVED, **given)
+        found = await login_grants.find(tx, GrantKind.DEVICE_CODE, DEVICE.id)
+    assert found is not None
+    assert (found.status, found.created) == (GrantStatus.DECLINED, 150)
 
 
 async def test_families_people_and_applications_are_ended_whole(database: Database) -> None:

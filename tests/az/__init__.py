@@ -1,0 +1,1 @@
+"""The Azure CLI, unmodified, in an environment of its own."""

@@ -32,7 +32,7 @@ async def make_pipeline(base: Base, embedded: EmbeddedKeys, containers: Containe
     names, feed = base.settings.names, base.feed
     issuers = Issuers(tuple(configured_issuer(issuer, names, base.clock) for issuer in base.settings.issuers))
     issuers.replace_embedded(await embedded_issuers(base.database, names, embedded))
-    directory_cache = DirectoryCache(base.database)
+    directory_cache = DirectoryCache(base.database, built_in=base.settings.login.public_clients)
     assignments = AssignmentCache(base.database)
     authentication = Authentication(issuers, directory_cache, base.clock)
     show_cache(base.metrics, "tokens", authentication)

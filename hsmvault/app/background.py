@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from hsmvault.app.certificates import CertificateParts
+from hsmvault.app.reconciliation import jobs_owner
 from hsmvault.app.sending import sending_jobs, wake_by_changes
 from hsmvault.audit.log import AuditLog
 from hsmvault.clock import Clock, Identifiers
@@ -42,8 +43,10 @@ def runner_of(
     settings: Settings,
     metrics: Metrics,
     feed: ChangeFeed,
+    node: str,
 ) -> Runner:
-    """Every node has one; the lease lets one of them work at a time. Raises ConfigurationError."""
+    """Every node has one; the lease lets one of them work at a time. node: this run of it. Raises
+    ConfigurationError."""
 
     def count(job: str, outcome: str) -> None:
         metrics.jobs.child(job, outcome).value += 1
@@ -67,7 +70,7 @@ def runner_of(
     for job in [*jobs, purge, issuance, *sending]:
         for outcome in OUTCOMES:
             metrics.jobs.child(job.name, outcome)  # shown from the start
-    runner = Runner(database, jobs, clock, f"jobs-{identifiers.guid()}", apart=[purge, issuance, *sending], count=count)
+    runner = Runner(database, jobs, clock, jobs_owner(node), apart=[purge, issuance, *sending], count=count)
     wake_by_changes(feed, runner, sending)
     feed.subscribe("certificate-operation", lambda _, __: runner.wake(issuance.name))
     feed.subscribe("management-operation", lambda _, __: runner.wake(purge.name))

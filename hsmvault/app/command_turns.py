@@ -33,15 +33,20 @@ def alone(settings: Settings, writer: str, *, refusal: OperatorError | None = No
         os.close(descriptor)
 
 
+def refused(error: RequestError) -> OperatorError:
+    """What a command ends with: 2, when another command line is needed, and 1 when the same may succeed later."""
+    if isinstance(error, Unavailable):
+        return OperatorError(f"The database does not answer ({error.detail or error.message}); try again.")
+    return ConfigurationError(error.message)
+
+
 @asynccontextmanager
 async def opened_database(settings: Settings, clock: Clock) -> AsyncIterator[Database]:
     """Closed at the end. A refusal inside becomes a sentence for the operator: raises OperatorError."""
     database = await Database.open(settings.store_url, clock=clock)
     try:
         yield database
-    except Unavailable as error:
-        raise OperatorError(f"The database does not answer ({error.detail or error.message}); try again.") from error
     except RequestError as error:
-        raise OperatorError(error.message) from error
+        raise refused(error) from error
     finally:
         await database.close()

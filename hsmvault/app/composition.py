@@ -284,6 +284,7 @@ async def _services(
         settings,
         base.metrics,
         base.feed,
+        node_id(base.settings.layout, base.identifiers),
     )
     return door, identity, rotation, reload, jobs, certificates.issuance
 

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from hsmvault.app.command_records import DIRECTORY_WRITER, recorded
-from hsmvault.app.command_turns import alone, opened_database
+from hsmvault.app.command_turns import alone, opened_database, refused
 from hsmvault.app.first_start import DEFAULT_TENANT, LOCAL_IDENTITIES
 from hsmvault.app.graph import make_directory
 from hsmvault.clock import RandomIdentifiers, SystemClock
 from hsmvault.config import Settings
-from hsmvault.errors import ConfigurationError, OperatorError, RequestError, Unavailable
+from hsmvault.errors import ConfigurationError, RequestError
 from hsmvault.model.principals import Tenant
 from hsmvault.resources.directory.objects import Directory
 from hsmvault.resources.directory.rules import Actor, operator
@@ -65,10 +65,8 @@ async def change(
             async with recorded(settings, DIRECTORY_WRITER, clock, identifiers, operation, place, about):
                 try:
                     return await act(opened)
-                except Unavailable:
-                    raise
                 except RequestError as error:
-                    raise OperatorError(error.message) from error
+                    raise refused(error) from error
 
 
 async def create_tenant(opened: Opened, display_name: str, domain: str) -> Tenant:

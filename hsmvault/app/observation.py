@@ -78,7 +78,7 @@ class Observation:
         self._metrics.answered(operation, call.status, seconds)
         if call.status >= 500 or LOG.isEnabledFor(logging.DEBUG):
             LOG.log(
-                logging.ERROR if call.status >= 500 else logging.DEBUG,
+                _level(call.status),
                 "%s %s",
                 operation,
                 call.status,
@@ -92,7 +92,7 @@ class Observation:
         self._metrics.answered(f"management_{operation}", call.status, seconds)
         if call.status >= 500 or LOG.isEnabledFor(logging.DEBUG):
             LOG.log(
-                logging.ERROR if call.status >= 500 else logging.DEBUG,
+                _level(call.status),
                 "%s %s",
                 operation,
                 call.status,
@@ -106,7 +106,7 @@ class Observation:
         self._metrics.answered(operation, call.status, seconds)
         if call.status >= 500 or LOG.isEnabledFor(logging.DEBUG):
             LOG.log(
-                logging.ERROR if call.status >= 500 else logging.DEBUG,
+                _level(call.status),
                 "%s %s",
                 operation,
                 call.status,
@@ -145,3 +145,10 @@ class RecordLogin:
                 ),
             )
         )
+
+
+def _level(status: int) -> int:
+    """Whoever asks for what is not built (501) learns that; no operator has to look at it as at a fault."""
+    if status < 500:
+        return logging.DEBUG
+    return logging.WARNING if status == 501 else logging.ERROR

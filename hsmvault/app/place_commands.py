@@ -12,17 +12,18 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from hsmvault.app.command_records import PLACE_WRITER, recorded
-from hsmvault.app.command_turns import alone, opened_database
+from hsmvault.app.command_turns import alone, opened_database, refused
 from hsmvault.app.first_start import DEFAULT_TENANT
 from hsmvault.clock import Clock, Identifiers, RandomIdentifiers, SystemClock
 from hsmvault.config import Settings
-from hsmvault.errors import ConfigurationError, OperatorError, RequestError
+from hsmvault.errors import ConfigurationError, RequestError
 from hsmvault.model.subscriptions import ResourceGroup, Subscription
 from hsmvault.resources.resource_groups import ResourceGroups
 from hsmvault.store import directory, meta, resource_groups, subscriptions
 from hsmvault.store.database import Conflicted, Database
 
 Result = TypeVar("Result")
+_LONGEST_NAME = 64
 _PAGE: Final = 1000
 
 
@@ -42,6 +43,8 @@ class Opened:
 
     async def create_subscription(self, name: str, id: str | None, tenant: str | None) -> Subscription:
         """tenant: id, or domain of one in the embedded directory; without, the default one. Raises OperatorError."""
+        if not (name.strip() and name.isprintable() and len(name) <= _LONGEST_NAME):
+            raise ConfigurationError(f"A subscription's name has 1 to {_LONGEST_NAME} printable characters.")
         made = Subscription(
             id=_guid(id, "--id") if id else self.identifiers.guid(),
             tenant_id=await self._tenant(tenant),
@@ -52,7 +55,7 @@ class Opened:
             async with self.database.write() as tx:
                 await subscriptions.insert(tx, made)
         except Conflicted as error:
-            raise OperatorError(f"There is a subscription {made.id} already.") from error
+            raise ConfigurationError(f"There is a subscription {made.id} already.") from error
         return made
 
     async def subscription(self, id: str | None) -> Subscription:
@@ -62,7 +65,7 @@ class Opened:
         if len(found) != 1:
             there = ", ".join(one.id for one in every) or "none"
             what = "Name one with --subscription" if id is None else f"There is no subscription {id}"
-            raise OperatorError(f"{what}; there is: {there}.")
+            raise ConfigurationError(f"{what}; there is: {there}.")
         return found[0]
 
     async def groups_of(self, subscription: Subscription) -> list[ResourceGroup]:
@@ -104,7 +107,7 @@ async def change(settings: Settings, operation: str, place: str, about: str, act
                 try:
                     return await act(opened)
                 except RequestError as error:
-                    raise OperatorError(error.message) from error
+                    raise refused(error) from error
 
 
 async def may_everything(_action: str, _resource_id: str) -> bool:

@@ -16,7 +16,7 @@ from hsmvault.app.checking import unreadable
 from hsmvault.app.containers import declare_containers
 from hsmvault.app.exporting import begin_exports
 from hsmvault.app.first_start import POOL_WORLD, FirstStart, first_start
-from hsmvault.app.reconciliation import is_needed, node_id, reconcile, renew
+from hsmvault.app.reconciliation import is_needed, node_id, reconcile, release_jobs, renew
 from hsmvault.app.sending import begin_subscriptions
 from hsmvault.app.spare_worlds import SpareWorlds
 from hsmvault.app.subscriptions import declare_subscriptions
@@ -124,8 +124,10 @@ async def _reconcile(
     identifiers: Identifiers,
     pin: Pin,
 ) -> None:
-    """What the last run of this node began in any token is ended."""
-    intents = Intents(database, node_id(settings.layout, identifiers), clock)
+    """What the last run of this node held is free, and what it began in any token is ended."""
+    node = node_id(settings.layout, identifiers)
+    await release_jobs(database, node)
+    intents = Intents(database, node, clock)
     if await is_needed(settings, database, intents):
         async with AsyncExitStack() as stack:
             custodians = []

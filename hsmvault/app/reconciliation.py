@@ -19,7 +19,9 @@ from hsmvault.custody.protocols import CustodyClass
 from hsmvault.custody.reference import decode_resident
 from hsmvault.custody.resident import ResidentCustodian
 from hsmvault.errors import ConfigurationError, RequestError
+from hsmvault.jobs.runner import LEASE
 from hsmvault.store import authorities, keys, login_keys, worlds
+from hsmvault.store import jobs as leases
 from hsmvault.store.database import Database
 
 LOG = logging.getLogger("hsmvault.reconciliation")
@@ -40,6 +42,19 @@ def node_id(layout: Layout, identifiers: Identifiers) -> str:
     if not found:
         raise ConfigurationError(f"{path} is empty; restore it, or remove it to make this a new node.")
     return found
+
+
+def jobs_owner(node: str) -> str:
+    """Of the jobs' lease. node: as node_id() says. At most one process of a node asks for the lease at a time, and one
+    that takes the place of another goes on with it."""
+    return f"jobs-{node}"
+
+
+async def release_jobs(database: Database, node: str) -> None:
+    """What the processes of a run that is over have held is free at once: nobody waits for it after a crash. node: of
+    the run before, under the lock of the data directory. Raises RequestError."""
+    async with database.write() as tx:
+        await leases.release(tx, LEASE, jobs_owner(node))
 
 
 def renew(layout: Layout, identifiers: Identifiers) -> None:

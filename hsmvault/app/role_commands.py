@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
+from uuid import UUID
 
 from hsmvault.app.command_records import ROLE_WRITER, recorded
-from hsmvault.app.command_turns import alone, opened_database
+from hsmvault.app.command_turns import alone, opened_database, refused
 from hsmvault.app.first_start import DEFAULT_TENANT
 from hsmvault.clock import RandomIdentifiers, SystemClock
 from hsmvault.config import Settings
-from hsmvault.errors import ConfigurationError, OperatorError, RequestError, Unavailable
+from hsmvault.errors import ConfigurationError, RequestError
 from hsmvault.model.roles import RoleAssignment, RoleDefinition
 from hsmvault.model.scopes import read_scope
 from hsmvault.resources.roles.assignments import Filter, NewAssignment, RoleAssignments
@@ -60,10 +61,8 @@ async def change(
             async with recorded(settings, ROLE_WRITER, clock, identifiers, operation, scope, about):
                 try:
                     return await act(opened)
-                except Unavailable:
-                    raise
                 except RequestError as error:
-                    raise OperatorError(error.message) from error
+                    raise refused(error) from error
 
 
 async def assignments_at(opened: Opened, scope: str, principal: str | None) -> list[tuple[RoleAssignment, str]]:
@@ -92,8 +91,8 @@ async def role_named(opened: Opened, role: str) -> RoleDefinition:
 
 
 async def principal_id(opened: Opened, named: str) -> str:
-    """The object id of somebody: named by it, by user principal name, or by client id; as it stands when the directory
-    of the tenant knows nobody of that name.
+    """The object id of somebody: named by it, by user principal name, or by client id; a GUID as it stands when the
+    directory of the tenant does not know it. Raises ConfigurationError.
     """
     async with opened.database.read() as tx:
         found = (
@@ -101,7 +100,9 @@ async def principal_id(opened: Opened, named: str) -> str:
             if "@" in named
             else await directory.by_application(tx, opened.tenant_id, named.lower())
         )
-    return named if found is None else found.object_id
+    if found is None and not _is_guid(named):
+        raise ConfigurationError(f"There is nobody '{named}' in the tenant {opened.tenant_id}.")
+    return named.lower() if found is None else found.object_id
 
 
 async def assign(opened: Opened, scope: str, asked: NewAssignment) -> RoleAssignment:
@@ -149,6 +150,13 @@ async def _anybody(before: RoleDefinition | None, wanted: RoleDefinition) -> Non
     """The operator may everything."""
 
 
+def _is_guid(text: str) -> bool:
+    try:
+        return str(UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
 def _folded(assignment: RoleAssignment) -> str:
     scope = read_scope(assignment.scope)
     return "" if scope is None else scope.folded
@@ -176,6 +184,8 @@ async def _tenant(database: Database, named: str | None, scope: str) -> str:
     async with database.read() as tx:
         if named:
             found = await directory.tenant(tx, named)
+            if found is None and not _is_guid(named):
+                raise ConfigurationError(f"--tenant: there is no tenant '{named}'.")
             return named.lower() if found is None else found.id
         if place.subscription_id:
             subscription = await subscriptions.find(tx, place.subscription_id)

@@ -12,12 +12,12 @@ from typing import Final, TypeVar
 
 from hsmvault.app.background import origin_by
 from hsmvault.app.command_records import VAULT_WRITER, recorded
-from hsmvault.app.command_turns import alone, opened_database
+from hsmvault.app.command_turns import alone, opened_database, refused
 from hsmvault.app.vaults import vaults_of
 from hsmvault.app.worlds import WORLD_NAME
 from hsmvault.clock import RandomIdentifiers, SystemClock
 from hsmvault.config import Settings
-from hsmvault.errors import ConfigurationError, OperatorError, RequestError
+from hsmvault.errors import ConfigurationError, RequestError
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.resources.vaults.deleted import DeletedVaults
 from hsmvault.resources.vaults.settings import Actor, Place
@@ -49,7 +49,7 @@ class Opened:
         async with self.database.read() as tx:
             found = await containers.find(tx, _VAULT, name)
         if found is None:
-            raise OperatorError(f"There is no vault '{name}' in this installation.")
+            raise ConfigurationError(f"There is no vault '{name}' in this installation.")
         return found
 
     async def place(self, name: str) -> Place:
@@ -63,12 +63,12 @@ class Opened:
             every = await subscriptions.list_all(tx)
             found = [one for one in every if subscription_id is None or one.id == subscription_id.lower()]
             if len(found) != 1:
-                raise OperatorError(_which("subscription", subscription_id, [one.id for one in every]))
+                raise ConfigurationError(_which("subscription", subscription_id, [one.id for one in every]))
             chosen = found[0]
             groups = [one.name for one in await resource_groups.of_subscription(tx, chosen.id, after="", most=1000)]
         wanted = [one for one in groups if group is None or one.lower() == group.lower()]
         if len(wanted) != 1:
-            raise OperatorError(_which("group", group, groups))
+            raise ConfigurationError(_which("group", group, groups))
         return Place(chosen.tenant_id, chosen.id, wanted[0], name)
 
 
@@ -93,7 +93,7 @@ async def change(settings: Settings, operation: str, name: str, about: str, act:
                 try:
                     return await act(opened)
                 except RequestError as error:
-                    raise OperatorError(error.message) from error
+                    raise refused(error) from error
 
 
 async def listed(opened: Opened, *, deleted: bool) -> list[Container]:

@@ -11,9 +11,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from hsmvault.cli.dev import DevOptions, dev_settings
-from hsmvault.config import Settings, read_settings
-from hsmvault.errors import ConfigurationError, OperatorError
+from hsmvault.cli.existing import settings_of
+from hsmvault.errors import ConfigurationError
 from hsmvault.model.authorities import REASONS, AuthorityRole, AuthorityRow, IssuedRow
 
 _CHAIN = (AuthorityRole.ISSUING, AuthorityRole.ROOT)
@@ -24,7 +23,7 @@ def list_authorities(config: Path | None, data_dir: Path) -> int:
     """A line each. config: of an instance that is served; without, data_dir of an embedded one."""
     from hsmvault.app.authority_commands import described
 
-    for one in asyncio.run(described(_settings(config, data_dir))):
+    for one in asyncio.run(described(settings_of(config, data_dir))):
         if AuthorityRole.ISSUING not in one.rows:
             print(f"{one.name}  not made yet: the next start makes it")
             continue
@@ -38,7 +37,7 @@ def show(config: Path | None, data_dir: Path, name: str) -> int:
     """Its certificates, and what it has issued."""
     from hsmvault.app.authority_commands import described_with_issued
 
-    found = asyncio.run(described_with_issued(_settings(config, data_dir), name))
+    found = asyncio.run(described_with_issued(settings_of(config, data_dir), name))
     if not found.rows:
         print(f"{name}  not made yet: the next start makes it")
         return 0
@@ -60,7 +59,7 @@ def export(config: Path | None, data_dir: Path, name: str) -> int:
     """The issuing certificate and the root in PEM, on standard output."""
     from hsmvault.app.authority_commands import described
 
-    found = next((one for one in asyncio.run(described(_settings(config, data_dir))) if one.name == name), None)
+    found = next((one for one in asyncio.run(described(settings_of(config, data_dir))) if one.name == name), None)
     if found is None or not found.rows:
         raise ConfigurationError(f"There is no certificate authority '{name}' in this installation, or not yet.")
     for role in _CHAIN:
@@ -72,16 +71,9 @@ def revoke(config: Path | None, data_dir: Path, name: str, serial: str, reason: 
     """For good. Workers that run publish it within a second."""
     from hsmvault.app.authority_commands import revoke_certificate
 
-    asyncio.run(revoke_certificate(_settings(config, data_dir), name, serial, reason))
+    asyncio.run(revoke_certificate(settings_of(config, data_dir), name, serial, reason))
     print(f"The certificate {serial} of the authority '{name}' is revoked ({reason}).")
     return 0
-
-
-def _settings(config: Path | None, data_dir: Path) -> Settings:
-    settings = dev_settings(DevOptions(data_dir)) if config is None else read_settings(config)
-    if config is None and not settings.layout.database.exists():
-        raise OperatorError(f"There is no instance in {data_dir}; name its --data-dir, or its --config.")
-    return settings
 
 
 def _certificate(row: AuthorityRow) -> x509.Certificate:

@@ -183,9 +183,7 @@ def _identity(kind: _Kind) -> None:
     kind.command("list", "a line each")
     kind.command("show", "one, in JSON", _ID)
     create = kind.command("create", "of a resource; prints the value of IDENTITY_HEADER, once", ("resource", "ARM id"))
-    create.add_argument(
-        "--local", action="store_true", help="the local endpoints hand out its tokens"
-    )
+    create.add_argument("--local", action="store_true", help="the local endpoints hand out its tokens")
     kind.command("reset-header", "another IDENTITY_HEADER, which is printed once", _ID)
     kind.command("delete", "for good", _ID)
     _federation(kind, ("client", "client id"))

@@ -24,7 +24,7 @@ from hsmvault.cli.directory_running import (
 )
 from hsmvault.clock import RandomIdentifiers
 from hsmvault.config.secret_files import read_secret_file
-from hsmvault.errors import ConfigurationError, OperatorError
+from hsmvault.errors import ConfigurationError
 from hsmvault.login.secrets import generate_secret
 from hsmvault.model.directory import (
     DirectoryRole,
@@ -270,5 +270,5 @@ def _password(options: argparse.Namespace) -> tuple[str, dict[str, object]]:
         )
     first, second = getpass.getpass("Password: "), getpass.getpass("Again: ")
     if first != second:
-        raise OperatorError("The two passwords differ.")
+        raise ConfigurationError("The two passwords differ.")
     return first, {}

@@ -8,9 +8,8 @@ import json
 from collections.abc import Awaitable, Callable, Mapping
 
 from hsmvault.app.directory_commands import Act, Opened, Result, change, look
-from hsmvault.cli.dev import DevOptions, dev_settings
-from hsmvault.config import Settings, read_settings
-from hsmvault.errors import OperatorError
+from hsmvault.cli import existing
+from hsmvault.config import Settings
 from hsmvault.model.principals import Principal
 
 _PAGE = 500
@@ -58,10 +57,7 @@ def show(shown: Mapping[str, object]) -> int:
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    settings = dev_settings(DevOptions(options.data_dir)) if options.config is None else read_settings(options.config)
-    if options.config is None and not settings.layout.database.exists():
-        raise OperatorError(f"There is no instance in {options.data_dir}; name its --data-dir, or its --config.")
-    return settings
+    return existing.settings_of(options.config, options.data_dir)
 
 
 def show_owners(options: argparse.Namespace, owned: OwnedBy) -> int:

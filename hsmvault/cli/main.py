@@ -24,7 +24,7 @@ _HIGHEST_PORT = 65_533  # the managed identities and the metrics have the next t
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command. Returns the exit code; an OperatorError is one sentence on standard error and its exit code."""
-    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    options = command_line().parse_args(sys.argv[1:] if arguments is None else arguments)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         return command(options)
@@ -173,7 +173,8 @@ def _ca_revoke(options: argparse.Namespace) -> int:
     return ca.revoke(options.config, options.data_dir, options.name, options.serial, options.reason)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Every command that there is."""
     parser = argparse.ArgumentParser(
         prog="hsmvault", description="A key service in front of an HSM that speaks the Azure Key Vault API."
     )

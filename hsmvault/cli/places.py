@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from hsmvault.app.place_commands import Opened, change, look, may_everything
-from hsmvault.cli.dev import DevOptions, dev_settings
-from hsmvault.config import Settings, read_settings
-from hsmvault.errors import NotFound, OperatorError
+from hsmvault.cli.existing import settings_of
+from hsmvault.errors import ConfigurationError, NotFound
 from hsmvault.model.subscriptions import ResourceGroup, Subscription
 
 Result = TypeVar("Result")
@@ -45,7 +44,7 @@ def create_group(options: argparse.Namespace) -> int:
             found = await on.groups.get(subscription.id, options.name)
         except NotFound:
             return (await on.groups.put(subscription.id, options.name, location, {})).group
-        raise OperatorError(f"There is a resource group '{found.name}' already.")
+        raise ConfigurationError(f"There is a resource group '{found.name}' already.")
 
     made = _change(options, "ResourceGroupPut", f"/resourceGroups/{options.name}", "A resource group.", act)
     print(f"{made.name}  {made.location}  {made.resource_id}")
@@ -68,17 +67,10 @@ def _print_subscription(one: Subscription) -> None:
 
 
 def _look(options: argparse.Namespace, act: Callable[[Opened], Awaitable[Result]]) -> Result:
-    return asyncio.run(look(_settings(options), act))
+    return asyncio.run(look(settings_of(options.config, options.data_dir), act))
 
 
 def _change(
     options: argparse.Namespace, operation: str, place: str, about: str, act: Callable[[Opened], Awaitable[Result]]
 ) -> Result:
-    return asyncio.run(change(_settings(options), operation, place, about, act))
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    settings = dev_settings(DevOptions(options.data_dir)) if options.config is None else read_settings(options.config)
-    if options.config is None and not settings.layout.database.exists():
-        raise OperatorError(f"There is no instance in {options.data_dir}; name its --data-dir, or its --config.")
-    return settings
+    return asyncio.run(change(settings_of(options.config, options.data_dir), operation, place, about, act))

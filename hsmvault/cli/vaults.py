@@ -11,9 +11,9 @@ from typing import TypeVar
 import msgspec
 
 from hsmvault.app.vault_commands import Opened, change, listed, look, may_switch, shown
-from hsmvault.cli.dev import DevOptions, dev_settings
-from hsmvault.config import Settings, read_settings
-from hsmvault.errors import ConfigurationError, OperatorError
+from hsmvault.cli.existing import settings_of
+from hsmvault.config import Settings
+from hsmvault.errors import ConfigurationError
 from hsmvault.model.containers import AccessPolicy, Container
 from hsmvault.resources import network_rules
 from hsmvault.resources.network_rules import IpRule, NetworkRuleSet, VirtualNetworkRule
@@ -26,13 +26,15 @@ _KINDS = ("keys", "secrets", "certificates", "storage")
 
 
 def list_vaults(options: argparse.Namespace) -> int:
-    for one in asyncio.run(look(_settings(options), lambda on: listed(on, deleted=options.deleted))):
+    for one in asyncio.run(
+        look(settings_of(options.config, options.data_dir), lambda on: listed(on, deleted=options.deleted))
+    ):
         print(f"{one.properties.shown_name or one.name}  {one.location}  {one.resource_id}")
     return 0
 
 
 def show(options: argparse.Namespace) -> int:
-    settings = _settings(options)
+    settings = settings_of(options.config, options.data_dir)
     return _print(settings, asyncio.run(look(settings, lambda on: on.container(options.name))))
 
 
@@ -51,7 +53,7 @@ def create(options: argparse.Namespace) -> int:
             purge_protection=options.purge_protection or None,
         )
         if not await on.vaults.is_name_free(options.name):
-            raise OperatorError(f"The name '{options.name}' is in use by a vault, or by a deleted one.")
+            raise ConfigurationError(f"The name '{options.name}' is in use by a vault, or by a deleted one.")
         return (await on.vaults.put(place, wanted, on.actor, may_switch=may_switch, rbac=True)).container
 
     return _carry_out(options, "VaultPut", "A new vault.", act)
@@ -71,7 +73,7 @@ def update(options: argparse.Namespace) -> int:
 def delete(options: argparse.Namespace) -> int:
     async def act(on: Opened) -> None:
         if not await on.vaults.delete(await on.place(options.name)):
-            raise OperatorError(f"The vault '{options.name}' is deleted already.")
+            raise ConfigurationError(f"The vault '{options.name}' is deleted already.")
 
     _run(options, "VaultDelete", "The vault.", act)
     print(f"The vault '{options.name}' is deleted; 'hsmvault vault recover' brings it back.")
@@ -81,6 +83,8 @@ def delete(options: argparse.Namespace) -> int:
 def recover(options: argparse.Namespace) -> int:
     async def act(on: Opened) -> Container:
         place = await on.place(options.name)
+        if (await on.container(options.name)).deleted_at is None:
+            raise ConfigurationError(f"The vault '{options.name}' is not deleted.")
         return (
             await on.vaults.put(place, VaultSettings(recover=True), on.actor, may_switch=may_switch, rbac=True)
         ).container
@@ -126,7 +130,7 @@ def remove_policy(options: argparse.Namespace) -> int:
         found = await on.container(options.name)
         wanted = _entry(found, options)
         if not any(_same(one, wanted) for one in found.access_policies):
-            raise OperatorError(f"The vault '{options.name}' has no such access policy.")
+            raise ConfigurationError(f"The vault '{options.name}' has no such access policy.")
         everything = frozenset({ALL})
         taken = replace(wanted, keys=everything, secrets=everything, certificates=everything, storage=everything)
         place = await on.place(options.name)
@@ -151,6 +155,8 @@ def set_network(options: argparse.Namespace) -> int:
 
 
 def add_network(options: argparse.Namespace) -> int:
+    _need_rule(options)
+
     def wanted(found: Container) -> VaultSettings:
         rules = _rules(found)
         return VaultSettings(
@@ -168,6 +174,8 @@ def add_network(options: argparse.Namespace) -> int:
 
 
 def remove_network(options: argparse.Namespace) -> int:
+    _need_rule(options)
+
     def wanted(found: Container) -> VaultSettings:
         rules = _rules(found)
         gone = {text if "/" in text else f"{text}/32" for text in options.ip}
@@ -189,6 +197,11 @@ def _patch(options: argparse.Namespace, about: str, wanted: Callable[[Container]
         return await on.vaults.patch(await on.place(options.name), settings, on.actor, may_switch)
 
     return _carry_out(options, "VaultPatch", about, act)
+
+
+def _need_rule(options: argparse.Namespace) -> None:
+    if not options.ip and not options.subnet:
+        raise ConfigurationError("Name at least one --ip or --subnet.")
 
 
 def _rules(container: Container) -> NetworkRuleSet:
@@ -213,20 +226,13 @@ def _tags(given: list[str] | None) -> dict[str, str]:
 def _carry_out(
     options: argparse.Namespace, operation: str, about: str, act: Callable[[Opened], Awaitable[Container]]
 ) -> int:
-    return _print(_settings(options), _run(options, operation, about, act))
+    return _print(settings_of(options.config, options.data_dir), _run(options, operation, about, act))
 
 
 def _run(options: argparse.Namespace, operation: str, about: str, act: Callable[[Opened], Awaitable[Result]]) -> Result:
-    return asyncio.run(change(_settings(options), operation, options.name, about, act))
+    return asyncio.run(change(settings_of(options.config, options.data_dir), operation, options.name, about, act))
 
 
 def _print(settings: Settings, container: Container) -> int:
     print(json.dumps(msgspec.to_builtins(shown(settings, container)), indent=2, ensure_ascii=False))
     return 0
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    settings = dev_settings(DevOptions(options.data_dir)) if options.config is None else read_settings(options.config)
-    if options.config is None and not settings.layout.database.exists():
-        raise OperatorError(f"There is no instance in {options.data_dir}; name its --data-dir, or its --config.")
-    return settings

@@ -25,6 +25,7 @@ from hsmvault.login.redirects import Reply
 from hsmvault.login.refusals import (
     ACCESS_DENIED,
     BAD_REDIRECT,
+    INTERACTION_REQUIRED,
     LOGIN_REQUIRED,
     PKCE_NEEDED,
     UNSUPPORTED_RESPONSE_TYPE,
@@ -179,14 +180,21 @@ class AuthorizationEndpoint:
     async def _arrive(
         self, asked: AuthorizationRequest, errand: Errand, visit: Visit, signed_in: SignedIn | None, notes: AttemptNotes
     ) -> Response:
+        """Without a page only to where the person has been in this session: an application that somebody has
+        registered gets no code, with all rights of the person, because a link was followed.
+        """
         is_met = signed_in is not None and asked.is_met_by(signed_in, self._now())
-        if "none" in asked.prompt and not is_met:
-            raise LoginRefused(LOGIN_REQUIRED)
-        if signed_in is not None and is_met:
-            if asked.prompt & {"select_account", "consent"}:
-                return self._sign_in.choose_page(visit, errand, signed_in)
-            return await self._send_code(asked, signed_in, notes)
-        return self._sign_in.sign_in_page(visit, errand, user_name=asked.login_hint)
+        is_silent = "none" in asked.prompt
+        if signed_in is None or not is_met:
+            if is_silent:
+                raise LoginRefused(LOGIN_REQUIRED)
+            return self._sign_in.sign_in_page(visit, errand, user_name=asked.login_hint)
+        has_been_there = asked.application.application_id in signed_in.applications
+        if is_silent and not has_been_there:
+            raise LoginRefused(INTERACTION_REQUIRED)
+        if not has_been_there or asked.prompt & {"select_account", "consent"}:
+            return self._sign_in.choose_page(visit, errand, signed_in)
+        return await self._send_code(asked, signed_in, notes)
 
     async def _send_code(self, asked: AuthorizationRequest, signed_in: SignedIn, notes: AttemptNotes) -> Response:
         principal = signed_in.person.principal
@@ -212,6 +220,7 @@ class AuthorizationEndpoint:
                 application_id=asked.application.application_id,
                 details=details,
             )
+            await self._browsers.remember(tx, signed_in, asked.application.application_id)
         session_state = str(UUID(signed_in.session_id[:32]))
         return asked.reply.send({"code": code.reveal(), "session_state": session_state})
 

@@ -24,20 +24,23 @@ from hsmvault.login.settings import LoginSettings
 from hsmvault.model import base64url
 from hsmvault.model.login_grants import GrantDetails, GrantKind
 from hsmvault.store import login_grants
-from hsmvault.store.database import Database
+from hsmvault.store.database import Database, Transaction
 
 FORM_TOKEN: Final = "form_token"  # noqa: S105 - the name of a field
 _RANDOM_BYTES: Final = 32
+_MOST_APPLICATIONS: Final = 100
 _COOKIE: Final = re.compile(r"[A-Za-z0-9_-]{43,64}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who is signed in with this browser. since: seconds since 1970 UTC."""
+    """Who is signed in with this browser. since: seconds since 1970 UTC. applications: client ids of those that the
+    person has gone on to in this session."""
 
     person: Person
     since: int
     session_id: str
+    applications: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class Browsers:
         person = await self._people.find(grant.tenant_id, grant.object_id, since=grant.created)
         if person is None or not person.principal.enabled or person.principal.details.must_change_password:
             return None
-        return SignedIn(person, grant.details.signed_in, grant.id)
+        return SignedIn(person, grant.details.signed_in, grant.id, grant.details.applications)
 
     async def sign_in(self, visit: Visit, person: Person) -> tuple[Visit, SignedIn]:
         """A session of its own for each sign-in: one that was there before is not carried on (session fixation)."""
@@ -125,6 +128,13 @@ class Browsers:
         form_cookie = base64url.encode(self._identifiers.random(_RANDOM_BYTES))
         entered = Visit(form_cookie, session.reveal(), is_new=True, origin=visit.origin)
         return entered, SignedIn(person, now, session.id)
+
+    async def remember(self, tx: Transaction, signed_in: SignedIn, application_id: str) -> None:
+        """The person has seen where it goes, and goes on: the next time nobody asks. The oldest is forgotten first."""
+        if application_id not in signed_in.applications:
+            applications = (*signed_in.applications, application_id)[-_MOST_APPLICATIONS:]
+            details = GrantDetails(signed_in=signed_in.since, applications=applications)
+            await login_grants.set_details(tx, signed_in.session_id, details)
 
     async def sign_out(self, visit: Visit) -> None:
         """This browser alone; tokens of applications go on until they are revoked."""

@@ -25,7 +25,7 @@ from hsmvault.login.refusals import (
 )
 from hsmvault.login.requests import Form
 from hsmvault.login.secrets import secret_matches
-from hsmvault.login.throttle import Throttle, ThrottleKey
+from hsmvault.login.throttle import Throttle, ThrottleKey, network_of
 from hsmvault.model.directory import FederatedCredential
 from hsmvault.model.principals import Credential, CredentialKind, Principal, PrincipalKind
 from hsmvault.store import directory, federated_credentials
@@ -94,7 +94,7 @@ class Clients:
             credentials = await directory.credentials_of(tx, client_id)
             records = await federated_credentials.of_application(tx, client_id) if presented.assertion else []
             groups = await directory.groups_of(tx, principal.object_id)
-        key = ThrottleKey(client_id, address)
+        key = ThrottleKey(client_id, network_of(address))
         try:
             credential_id, strength = await self._check(realm, presented, client_id, credentials, records)
         except LoginRefused:

@@ -24,7 +24,7 @@ from hsmvault.login.registrations import Registrations
 from hsmvault.login.requests import Form
 from hsmvault.login.settings import LoginSettings
 from hsmvault.login.sign_in import CANCEL, CHANGE, CONTINUE, OTHER, SIGN_IN, Entered, Errand, SignIn
-from hsmvault.login.throttle import Throttle, ThrottleKey
+from hsmvault.login.throttle import Throttle, ThrottleKey, network_of
 from hsmvault.model.login_grants import Grant, GrantDetails, GrantKind, GrantStatus
 from hsmvault.model.principals import Tenant
 from hsmvault.store import directory, login_grants
@@ -83,7 +83,7 @@ class Devices:
         application = await self._registrations.find(tenant_id, client_id)
         if not application.public_client:
             raise LoginRefused(NO_PROOF)
-        if wait := self._starts.failed(ThrottleKey("start", notes.address)):
+        if wait := self._starts.failed(ThrottleKey("start", network_of(notes.address))):
             raise LoginRefused(THROTTLED, retry_after_seconds=wait)
         resource = delegated_resource_in(form, dialect=dialect)
         details = GrantDetails(
@@ -172,7 +172,7 @@ class Devices:
         """
         counts = [
             (self._guesses, ThrottleKey(visit.key, "")),
-            (self._guesses, ThrottleKey("device", address)),
+            (self._guesses, ThrottleKey("device", network_of(address))),
             (self._guesses_together, ThrottleKey("everybody", "")),
         ]
         return counts if signed_in is None else counts[:2]

@@ -31,6 +31,7 @@ from hsmvault.store.database import Database, Transaction
 CODE_SECONDS: Final = 300
 GRACE_SECONDS: Final = 60
 _KEPT_SECONDS: Final = 3600  # beyond the grace; a later use is recognised by its family
+_MOST_OF_A_PERSON: Final = 1000  # guessed: people have some dozens of devices and programs
 _FAMILY_BYTES: Final = 16
 _SECRET_BYTES: Final = 32
 _TEXT: Final = re.compile(r"[A-Za-z0-9_-]{64}", re.ASCII)
@@ -108,6 +109,8 @@ class Grants:
             details=details,
         )
         await login_grants.insert(tx, grant)
+        if object_id:
+            await login_grants.delete_oldest(tx, object_id, kept=_MOST_OF_A_PERSON)
         return given
 
     async def look(self, kind: GrantKind, text: str) -> Grant | None:

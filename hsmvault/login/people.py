@@ -21,7 +21,7 @@ from hsmvault.login.refusals import (
     WRONG_PASSWORD,
     LoginRefused,
 )
-from hsmvault.login.throttle import Throttle, ThrottleKey
+from hsmvault.login.throttle import Throttle, ThrottleKey, network_of
 from hsmvault.model.login_grants import Grant
 from hsmvault.model.principals import Principal, PrincipalKind
 from hsmvault.store import directory
@@ -56,8 +56,9 @@ class People:
         if self._waiting >= _MOST_WAITING:
             raise LoginRefused(THROTTLED, retry_after_seconds=2)
         folded = user_name.strip().lower()
-        by_name = ThrottleKey(hashlib.sha256(folded.encode("utf-8", "replace")).hexdigest(), address)
-        by_address = ThrottleKey("any user name", address)
+        network = network_of(address)
+        by_name = ThrottleKey(hashlib.sha256(folded.encode("utf-8", "replace")).hexdigest(), network)
+        by_address = ThrottleKey("any user name", network)
         if wait := max(self._by_name.failed(by_name), self._by_address.failed(by_address)):
             raise LoginRefused(PERSON_LOCKED, retry_after_seconds=wait)
         async with self._database.read() as tx:

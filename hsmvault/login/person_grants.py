@@ -154,6 +154,7 @@ class PersonGrants:
         token = await self._own_tokens.read(
             assertion, tenant_id=tenant_id, is_audience=lambda name: application_named(name) == client.id
         )
+        await self._registrations.find(tenant_id, token.application_id)  # it may have been closed since
         person = await self._people.find(tenant_id, token.object_id, since=token.issued)
         if person is None:
             raise LoginRefused(SESSION_REVOKED)

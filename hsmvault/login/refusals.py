@@ -234,6 +234,12 @@ PKCE_NEEDED = Refusal(
     9002325, 400, "invalid_request", "Proof Key for Code Exchange (S256) is required for public clients."
 )
 LOGIN_REQUIRED = Refusal(50058, 400, "login_required", "A silent sign-in request was sent but no user is signed in.")
+INTERACTION_REQUIRED = Refusal(
+    65001,
+    400,
+    "interaction_required",
+    "The user has not gone on to the application in this session yet. Send an interactive authorization request.",
+)
 ACCESS_DENIED = Refusal(65004, 400, "access_denied", "The user declined to sign in to the application.")
 FORM_TOO_OLD = Refusal(
     165000, 400, "invalid_request", "The page was open for too long, or it does not come from here. Please try again."

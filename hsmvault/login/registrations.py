@@ -80,11 +80,11 @@ class Registrations:
             return None
         if built_in := self._built_in(tenant_id or self._settings.default_tenant_id, client_id):
             return built_in if tenant_id == "" else await self._if_enabled(tx, tenant_id, built_in)
-        for home in [tenant_id] if tenant_id else [tenant.id for tenant in await directory.list_tenants(tx)]:
-            found = await applications.find(tx, home, client_id)
-            if found is not None:
-                return await self._if_enabled(tx, home, found)
-        return None
+        if tenant_id:
+            found = await applications.find(tx, tenant_id, client_id)
+        else:
+            found = await applications.anywhere(tx, client_id)
+        return None if found is None else await self._if_enabled(tx, found.tenant_id, found)
 
     async def _if_enabled(self, tx: Transaction, tenant_id: str, application: Application) -> Application:
         """A tenant closes an application by disabling its service principal there."""

@@ -13,6 +13,7 @@ gets in from his own.
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
+from ipaddress import IPv6Address, IPv6Network
 
 from hsmvault.clock import Clock
 
@@ -24,8 +25,21 @@ _MOST_ENTRIES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class ThrottleKey:
+    """address: as network_of() gives it, or ""."""
+
     principal: str
     address: str
+
+
+def network_of(address: str) -> str:
+    """Whom an address is counted for: of IPv6 the first 64 bits, behind which one client has every address there is
+    (RFC 4291, 2.5.4; RFC 6177). What is no address stands for itself.
+    """
+    try:
+        read = IPv6Address(address)
+    except ValueError:
+        return address
+    return str(IPv6Network((int(read) >> 64 << 64, 64)))
 
 
 @dataclass(slots=True)

@@ -14,6 +14,7 @@ Source: "Azure role assignment condition format and syntax" of the Azure documen
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Final, TypeAlias
 
 from hsmvault.model.roles import matches
@@ -170,36 +171,48 @@ def _starts(value: str, other: str) -> bool:
 
 
 def _like(value: str, pattern: str) -> bool:
-    """`*` stands for any characters, `?` for one; a backslash takes their meaning away. At most len(value) x
-    len(pattern) steps, whatever the pattern is: those of conditions are strangers'.
+    """`*` stands for any characters, `?` for one; a backslash takes their meaning away. A piece between two stars is
+    taken where it fits first, so that the time does not grow with the number of stars: patterns are strangers'.
     """
-    tokens = _tokens(pattern)
-    at, token, star, resume = 0, 0, -1, 0
-    while at < len(value):
-        if token < len(tokens) and tokens[token] == "*":
-            star, resume, token = token, at, token + 1
-        elif token < len(tokens) and tokens[token] in ("?", "\\" + value[at]):
-            at, token = at + 1, token + 1
-        elif star >= 0:  # the last star takes one character more
-            resume += 1
-            at, token = resume, star + 1
-        else:
+    if len(pattern) - pattern.count("*") - pattern.count("\\") > len(value):
+        return False
+    first, *rest = _pieces(pattern)
+    if not rest:
+        return len(value) == len(first) and _fits(first, value, 0)
+    if sum(map(len, (first, *rest))) > len(value) or not _fits(first, value, 0):
+        return False
+    *middle, last = rest
+    at, end = len(first), len(value) - len(last)
+    for piece in middle:
+        at = next((place for place in range(at, end - len(piece) + 1) if _fits(piece, value, place)), -1)
+        if at < 0:
             return False
-    return all(one == "*" for one in tokens[token:])
+        at += len(piece)
+    return _fits(last, value, end)
 
 
-def _tokens(pattern: str) -> list[str]:
-    """'*', '?', and every other character behind a backslash."""
-    found: list[str] = []
+def _fits(piece: tuple[str, ...], value: str, at: int) -> bool:
+    """Whether a piece, in which "" stands for any one character, is what stands at a place of the value."""
+    return all(one in ("", value[at + offset]) for offset, one in enumerate(piece))
+
+
+@lru_cache(maxsize=128)
+def _pieces(pattern: str) -> tuple[tuple[str, ...], ...]:
+    """What stands between the stars; "" for `?`. Several stars in a row are one."""
+    pieces: list[list[str]] = [[]]
     at = 0
     while at < len(pattern):
-        if pattern[at] == "\\" and at + 1 < len(pattern):
+        character = pattern[at]
+        if character == "\\" and at + 1 < len(pattern):
             at += 1
-            found.append("\\" + pattern[at])
+            pieces[-1].append(pattern[at])
+        elif character == "*":
+            if pieces[-1] or len(pieces) == 1:
+                pieces.append([])
         else:
-            found.append(pattern[at] if pattern[at] in "*?" else "\\" + pattern[at])
+            pieces[-1].append("" if character == "?" else character)
         at += 1
-    return found
+    return tuple(map(tuple, pieces))
 
 
 def _same_guid(value: str, other: str) -> bool:

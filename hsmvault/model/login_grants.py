@@ -32,6 +32,7 @@ class GrantDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     audience: of the access token. scopes: those of OpenID Connect alone. challenge: of PKCE (S256). nonce: of the
     authorization request. address: from where a device code was asked for. application_name: as the person was shown
     it. signed_in: when the person proved who it is, seconds since 1970 UTC. needs_proof: the client must prove itself.
+    applications: client ids of those that a session has been to.
     """
 
     audience: str = ""
@@ -43,6 +44,7 @@ class GrantDetails(msgspec.Struct, frozen=True, omit_defaults=True):
     application_name: str = ""
     signed_in: int = 0
     needs_proof: bool = False
+    applications: tuple[str, ...] = ()
 
 
 class Grant(msgspec.Struct, frozen=True):

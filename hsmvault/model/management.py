@@ -448,6 +448,7 @@ _MICROSOFT_AUTHORIZATION = (
     ),
     _roles("role_definitions_list", "GET", "roleDefinitions", "roleDefinitions/read", "RoleDefinitionList"),
     _roles("permissions_list", "GET", "permissions", "permissions/read", "PermissionList"),
+    _roles("deny_assignments_get", "GET", "denyAssignments/{id}", "denyAssignments/read", "DenyAssignmentGet"),
     _roles("deny_assignments_list", "GET", "denyAssignments", "denyAssignments/read", "DenyAssignmentList"),
 )
 

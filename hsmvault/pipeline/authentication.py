@@ -218,14 +218,22 @@ class Authentication:
 
 
 class TokenRefused(Unauthorized):
-    """in_pools: the text of managed HSM, where it has one of its own. in_arm: the code of the resource manager."""
+    """in_pools: the text of managed HSM, where it has one of its own. in_arm: the code of the resource manager.
+    audience: of a token that is for another, else "".
+    """
 
     def __init__(
-        self, message: str, *, in_pools: str | None = None, in_arm: str = "InvalidAuthenticationToken"
+        self,
+        message: str,
+        *,
+        in_pools: str | None = None,
+        in_arm: str = "InvalidAuthenticationToken",
+        audience: str = "",
     ) -> None:
         super().__init__(message)
         self.in_pools = in_pools
         self.in_arm = in_arm
+        self.audience = audience
 
 
 def _wrong_audience(call: Bearer, found: object) -> TokenRefused:
@@ -234,6 +242,7 @@ def _wrong_audience(call: Bearer, found: object) -> TokenRefused:
         f"AKV10022: Invalid audience. Expected {expected}, found: {shown}.",
         in_pools=f"Found token with aud={shown}, but expected aud={expected}",
         in_arm="InvalidAuthenticationTokenAudience",
+        audience=shown,
     )
 
 

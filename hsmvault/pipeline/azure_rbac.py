@@ -8,6 +8,7 @@ nothing. A tenant's assignments count in that tenant alone, those at '/' and at 
 Source: "What is Azure role-based access control", "Azure role assignment condition format".
 """
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum
@@ -21,6 +22,8 @@ from hsmvault.store.roles import AssignmentsByScope
 
 _CONTAINER_SEGMENTS: Final = 8  # /subscriptions/s/resourceGroups/g/providers/Microsoft.KeyVault/vaults/v
 _MANAGEMENT_GROUP: Final = "/providers/microsoft.management/managementgroups"
+_AT_ONCE: Final = 16  # assignments; conditions may take milliseconds, and others wait for their turn
+_LONGEST_NAME: Final = 90  # of a management group
 NAME_OF_VAULT: Final = "Microsoft.KeyVault/vaults:name"
 NAME_OF_SECRET: Final = "Microsoft.KeyVault/vaults/secrets:name"  # noqa: S105  # of an attribute, not a secret
 
@@ -104,7 +107,9 @@ class AzureRbac:
             resource={**(_names(resource) if data else {}), **(resource_attributes or {})},
         )
         depends = False
-        for assignment in await self._reaching(caller, tenant_id, resource):
+        for number, assignment in enumerate(await self._reaching(caller, tenant_id, resource), 1):
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
             decision = await self._of(assignment, tenant_id, asked, data)
             if decision is Decision.ALLOWED:
                 return decision
@@ -163,6 +168,8 @@ class AzureRbac:
                 return None
             return tuple(folded(one) for one in placement.management_groups)
         if resource.startswith(_MANAGEMENT_GROUP + "/"):
+            if len(segments[4]) > _LONGEST_NAME:
+                return None  # there is none, and nothing is to be remembered about it
             return tuple(folded(one) for one in await self._places.management_groups(tenant_id, segments[4]))
         return None if len(segments) > 1 and segments[1] == "local" else ()  # pools have roles of their own
 

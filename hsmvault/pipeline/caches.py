@@ -19,6 +19,8 @@ from hsmvault.store.database import Database
 from hsmvault.store.roles import AssignmentsByScope
 
 _MOST_ENTRIES = 65_536
+_MOST_ROLES: Final = 1_024  # custom ones, of some dozens of kilobytes at the most
+_CHARACTERS_A_UNIT: Final = 512
 _NOTHING: Final[dict[tuple[tuple[str, ...], str], AssignmentsByScope]] = {}
 
 _log = logging.getLogger(__name__)
@@ -113,13 +115,18 @@ class ContainerCache:
 
 class AssignmentCache:
     """Role assignments by principal, and by the resource that somebody asked about: what is kept of a principal is what
-    it has around the vaults that it uses, never all that it has."""
+    it has around the vaults that it uses, never all that it has.
+
+    most: how much is kept, in entries; one with many assignments, or with long texts, counts as several. Resources are
+    what callers name, there or not, and assignments have conditions that strangers write: neither must fill the memory.
+    """
 
     def __init__(self, database: Database, *, most: int = _MOST_ENTRIES) -> None:
         self._database = database
         self._most = most
         self._of: dict[str, dict[tuple[tuple[str, ...], str], AssignmentsByScope]] = {}
-        self._entries = 0
+        self._weights: dict[str, int] = {}
+        self._weight = 0
         self._epoch = 0
 
     async def around(
@@ -146,21 +153,45 @@ class AssignmentCache:
 
     def forget(self, principal_id: str) -> None:
         self._epoch += 1
-        self._entries -= len(self._of.pop(principal_id, _NOTHING))
+        self._drop(principal_id)
 
     def forget_all(self) -> None:
         self._epoch += 1
-        self._entries = 0
-        self._of.clear()
+        self._drop_all()
 
     def _keep(self, key: tuple[tuple[str, ...], str], loaded: Mapping[str, AssignmentsByScope]) -> None:
-        if self._entries + len(loaded) > self._most:
-            self._entries = 0
-            self._of.clear()
+        """What is too much by itself is read anew each time."""
+        names = sum(map(len, key[0])) // _CHARACTERS_A_UNIT
+        weights = {principal: names + _weight_of(entry) for principal, entry in loaded.items()}
+        total = sum(weights.values())
+        if total > self._most:
+            return
+        if self._weight + total > self._most:
+            self._drop_all()
         for principal, entry in loaded.items():
             kept = self._of.setdefault(principal, {})
-            self._entries += key not in kept
-            kept[key] = entry
+            if key not in kept:  # else somebody read the same at the same time
+                kept[key] = entry
+                self._weights[principal] = self._weights.get(principal, 0) + weights[principal]
+                self._weight += weights[principal]
+
+    def _drop(self, principal_id: str) -> None:
+        self._of.pop(principal_id, None)
+        self._weight -= self._weights.pop(principal_id, 0)
+
+    def _drop_all(self) -> None:
+        self._of.clear()
+        self._weights.clear()
+        self._weight = 0
+
+
+def _weight_of(entry: AssignmentsByScope) -> int:
+    """1, and for each assignment 1 and its texts, in units."""
+    return 1 + sum(
+        1 + (len(one.condition) + len(one.description) + len(one.delegated_identity)) // _CHARACTERS_A_UNIT
+        for assignments in entry.values()
+        for one in assignments
+    )
 
 
 class RoleCache:
@@ -175,7 +206,7 @@ class RoleCache:
                 _log.warning("a role that cannot be read gives nothing: %s", error.detail)
                 return None
 
-        self._found: Followed[str, RoleDefinition | None] = Followed(load)
+        self._found: Followed[str, RoleDefinition | None] = Followed(load, most=_MOST_ROLES)
 
     async def find(self, tenant_id: str, role_id: str) -> RoleDefinition | None:
         """None for a role that this tenant does not have, and for one that cannot be read."""
@@ -193,16 +224,16 @@ class RoleCache:
 
 
 class DirectoryCache:
-    """The state of principals of the embedded directory."""
+    """The state of principals of the embedded directory. built_in: whether tenants know the public clients."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, built_in: bool = True) -> None:
         async def load(key: tuple[str, str]) -> PrincipalState | None:
             async with database.read() as tx:
                 return await directory.state(tx, *key)
 
         async def load_application(key: tuple[str, str]) -> PrincipalState | None:
             async with database.read() as tx:
-                return await directory.application_state(tx, *key)
+                return await directory.application_state(tx, *key, built_in=built_in)
 
         self._states: Followed[tuple[str, str], PrincipalState | None] = Followed(load)
         self._applications: Followed[tuple[str, str], PrincipalState | None] = Followed(load_application)

@@ -147,8 +147,8 @@ def _token_refused(error: TokenRefused, resource: str) -> Unauthorized:
     texts = {
         "ExpiredAuthenticationToken": "The access token has expired.",
         "InvalidAuthenticationTokenAudience": (
-            "The access token has been obtained for wrong audience or resource. It should exactly match with one of "
-            f"the allowed audiences '{resource}/','{resource}'."
+            f"The access token has been obtained for wrong audience or resource '{error.audience}'. It should exactly "
+            f"match with one of the allowed audiences '{resource}/','{resource}'."
         ),
     }
     return Unauthorized(texts.get(error.in_arm, "The access token is invalid."), code=error.in_arm)

@@ -11,11 +11,12 @@ from hsmvault.errors import BadRequest, Conflict, NotFound
 from hsmvault.model import diagnostics
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.diagnostics import DiagnosticBody, DiagnosticSetting
-from hsmvault.store import containers, diagnostic_settings
+from hsmvault.store import containers, diagnostic_settings, resource_groups
 from hsmvault.store.database import Database, Transaction
 
 MOST_SETTINGS: Final = 5  # "Diagnostic settings in Azure Monitor"
 _MOST_CATEGORIES: Final = 16  # there are five
+_LONGEST_TEXT: Final = 1024  # an ARM id
 _NAME: Final = re.compile(r"[^<>*%&:\\?+/#\x00-\x1f]{1,260}")
 _CONTAINER: Final = re.compile(
     r"/subscriptions/([^/]+)/resourcegroups/([^/]+)/providers/microsoft\.keyvault/(vaults|managedhsms)/([^/]+)"
@@ -61,6 +62,7 @@ class DiagnosticSettings:
         self._check(body)
         async with self._database.write() as tx:
             container = await _container(tx, resource_id)
+            _check_categories(container, body)
             others = [
                 one
                 for one in await diagnostic_settings.of_resource(tx, container.resource_id)
@@ -84,6 +86,14 @@ class DiagnosticSettings:
 
     def _check(self, body: DiagnosticBody) -> None:
         """Raises BadRequest."""
+        texts = (
+            *body.destinations,
+            body.event_hub_name,
+            body.log_analytics_destination_type,
+            *(one.time_grain for one in body.metrics),
+        )
+        if any(len(text or "") > _LONGEST_TEXT for text in texts):
+            raise BadRequest("A text of the diagnostic setting is too long.", code="BadRequest")
         if not body.destinations:
             raise BadRequest("At least one data sink needs to be specified.", code="BadRequest")
         for text in body.destinations:
@@ -132,15 +142,27 @@ async def _container(tx: Transaction, resource_id: str) -> Container:
             f"The resource '{resource_id[:512]}' does not support diagnostic settings.",
             code="ResourceTypeNotSupported",
         )
-    _, group, kind, name = found.groups()
+    subscription_id, group, kind, name = found.groups()
     kinds = {"vaults": ContainerKind.VAULT, "managedhsms": ContainerKind.POOL}
     container = await containers.find(tx, kinds[kind], name)
     if container is None or container.deleted_at is not None or container.resource_id.lower() != found[0]:
+        if await resource_groups.find(tx, subscription_id, group) is None:
+            raise NotFound(f"Resource group '{group[:90]}' could not be found.", code="ResourceGroupNotFound")
+        shown = "managedHSMs" if kind == "managedhsms" else kind
         raise NotFound(
-            f"The Resource 'Microsoft.KeyVault/{kind}/{name[:90]}' under resource group '{group[:90]}' was not found.",
+            f"The Resource 'Microsoft.KeyVault/{shown}/{name[:128]}' under resource group '{group}' was not found. For "
+            "more details please go to https://aka.ms/ARMResourceNotFoundFix",
             code="ResourceNotFound",
         )
     return container
+
+
+def _check_categories(container: Container, body: DiagnosticBody) -> None:
+    """Raises BadRequest for what vaults alone have."""
+    if container.kind is ContainerKind.POOL:
+        for log in body.logs:
+            if (log.category or "").lower() == diagnostics.POLICY_EVALUATION.lower():
+                raise _unknown_category(log.category or "")
 
 
 def _unknown_category(name: str) -> BadRequest:

@@ -49,8 +49,17 @@ class ManagementGroups:
         async with self._database.read() as tx:
             return await _find(tx, tenant_id, name)
 
-    async def put(self, tenant_id: str, name: str, display_name: str | None, parent: str | None) -> Shown:
+    async def put(
+        self,
+        tenant_id: str,
+        name: str,
+        display_name: str | None,
+        parent: str | None,
+        *,
+        before: ManagementGroup | None,
+    ) -> Shown:
         """Make a group, or change the one that is there. parent: name of one; None leaves it, or means the root.
+        before: what find() has found, which the caller's right was asked for.
 
         Raises BadRequest, NotFound for the parent, Conflict.
         """
@@ -61,6 +70,8 @@ class ManagementGroups:
         try:
             async with self._database.write() as tx:
                 found = await management_groups.find(tx, tenant_id, name)
+                if found != before:
+                    raise _changed_meanwhile(name)
                 above = "" if found is None else found.parent
                 if parent is not None:
                     above = await self._checked_parent(tx, tenant_id, name, parent)
@@ -75,10 +86,13 @@ class ManagementGroups:
                         await management_groups.update(tx, group)
                 return await _shown(tx, group, 0)
         except Conflicted as error:
-            raise Conflict(f"The management group '{name}' was changed meanwhile; try again.") from error
+            raise _changed_meanwhile(name) from error
 
     async def delete(self, tenant_id: str, name: str) -> bool:
-        """Whether it was there; role assignments at it go too. Raises BadRequest when something is in it."""
+        """Whether it was there; role assignments at it go too. Raises BadRequest when something is in it, and for the
+        root group."""
+        if name.lower() == tenant_id:
+            raise BadRequest("The root management group cannot be deleted.", code="BadRequest")
         async with self._database.write() as tx:
             group = await management_groups.find(tx, tenant_id, name)
             if group is None:
@@ -104,6 +118,17 @@ class ManagementGroups:
         """Raises NotFound, also for one of another tenant."""
         async with self._database.read() as tx:
             return await _subscription(tx, tenant_id, subscription_id)
+
+    async def subscription_in(self, tenant_id: str, name: str, subscription_id: str) -> Subscription:
+        """Raises NotFound, also for one that stands in another group."""
+        async with self._database.read() as tx:
+            group = await _found(tx, tenant_id, name)
+            found = await _subscription(tx, tenant_id, subscription_id)
+        if found.management_group != stored_name(tenant_id, group.name):
+            raise NotFound(
+                f"The subscription '{found.id}' is not in the management group '{group.name}'.", code="NotFound"
+            )
+        return found
 
     async def move(self, tenant_id: str, name: str, subscription_id: str) -> Subscription:
         """Put a subscription into a group. Raises NotFound."""
@@ -157,6 +182,10 @@ def name_of(id_or_name: str) -> str:
     if not id_or_name or "/" in id_or_name:
         raise BadRequest(f"'{id_or_name[:90]}' is no id of a management group.", code="InvalidParent")
     return id_or_name
+
+
+def _changed_meanwhile(name: str) -> Conflict:
+    return Conflict(f"The management group '{name}' was changed meanwhile; try again.")
 
 
 async def _find(tx: Transaction, tenant_id: str, name: str) -> ManagementGroup | None:

@@ -100,7 +100,7 @@ def rules_of(
             return replace(rules, public_access=True, perimeter=False)
         case "disabled":
             return replace(rules, public_access=False, perimeter=False, set=True)
-        case "securedbyperimeter":
+        case "securedbyperimeter" if kind is ContainerKind.VAULT:
             return replace(rules, public_access=False, perimeter=True, set=True)
     raise _refused(f"The value '{_short(public_network_access)}' of the property 'publicNetworkAccess' is not valid.")
 

@@ -18,7 +18,7 @@ from hsmvault.clock import Clock
 from hsmvault.errors import BadRequest, Conflict, NotFound
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.network import ConnectionStatus, PrivateEndpointConnection
-from hsmvault.store import containers
+from hsmvault.store import containers, resource_groups
 from hsmvault.store.database import Conflicted, Database, Transaction
 
 _ENDPOINT: Final = re.compile(
@@ -192,9 +192,11 @@ async def _found(tx: Transaction, home: Home) -> Container:
         or container.subscription_id.lower() != home.subscription_id.lower()
         or container.resource_group.lower() != home.group.lower()
     ):
+        if await resource_groups.find(tx, home.subscription_id, home.group) is None:
+            raise NotFound(f"Resource group '{home.group[:90]}' could not be found.", code="ResourceGroupNotFound")
         raise NotFound(
-            f"The Resource 'Microsoft.KeyVault/{_TYPES[home.kind]}/{home.name}' under resource group '{home.group}' "
-            "was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix",
+            f"The Resource 'Microsoft.KeyVault/{_TYPES[home.kind]}/{home.name[:128]}' under resource group "
+            f"'{home.group}' was not found. For more details please go to https://aka.ms/ARMResourceNotFoundFix",
             code="ResourceNotFound",
         )
     return container

@@ -257,16 +257,20 @@ async def state(tx: Transaction, tenant_id: str, object_id: str) -> PrincipalSta
     return PrincipalState(tenant_id, found.enabled, await groups_of(tx, object_id), held, found.sessions_valid_from)
 
 
-async def application_state(tx: Transaction, tenant_id: str, application_id: str) -> PrincipalState | None:
+async def application_state(
+    tx: Transaction, tenant_id: str, application_id: str, *, built_in: bool = True
+) -> PrincipalState | None:
     """Of an application that people act through, without its groups. It needs no service principal for that; where it
-    has one, disabling that closes it. None when the tenant knows no such application.
+    has one, disabling that closes it. None when the tenant knows no such application. built_in: whether tenants know
+    the public clients without a registration.
     """
     held = await _proofs_of(tx, application_id)
     found = await by_application(tx, tenant_id, application_id)
     if found is not None:
         return PrincipalState(tenant_id, found.enabled, frozenset(), held)
-    is_known = public_client(tenant_id, application_id) or await applications.find(tx, tenant_id, application_id)
-    return PrincipalState(tenant_id, True, frozenset(), held) if is_known else None
+    known = public_client(tenant_id, application_id) if built_in else None
+    known = known or await applications.find(tx, tenant_id, application_id)
+    return None if known is None else PrincipalState(tenant_id, True, frozenset(), held)
 
 
 async def _proofs_of(tx: Transaction, application_id: str) -> frozenset[str]:

@@ -45,6 +45,14 @@ _DECIDE = Statement(
     sa.update(table).where(same(table.c.id), table.c.status == GrantStatus.PENDING.value),
     ["status", "tenant_id", "object_id", "created", "details"],
 )
+_SET_DETAILS = Statement(sa.update(table).where(same(table.c.id)), ["details"])
+_COUNT = Statement(sa.select(sa.func.count(table.c.id)).select_from(table).where(same(table.c.object_id)))
+_OLDEST = Statement(
+    sa.select(table.c.id)
+    .where(same(table.c.object_id))
+    .order_by(table.c.created, table.c.id)
+    .limit(sa.bindparam("most"))
+)
 _DELETE = Statement(sa.delete(table).where(same(table.c.id)))
 _DELETE_FAMILY = Statement(sa.delete(table).where(same(table.c.family)))
 _DELETE_OF_PERSON = Statement(sa.delete(table).where(same(table.c.object_id)))
@@ -106,6 +114,24 @@ async def decide(
     """
     values = {"status": status.value, "tenant_id": tenant_id, "object_id": object_id, "created": since}
     return await tx.run(_DECIDE, id=id, details=json_to_column(details), **values) == 1
+
+
+async def set_details(tx: Transaction, id: str, details: GrantDetails) -> bool:
+    """Whether it was there."""
+    return await tx.run(_SET_DETAILS, id=id, details=json_to_column(details)) == 1
+
+
+async def delete_oldest(tx: Transaction, object_id: str, *, kept: int) -> int:
+    """Of a person, all but the newest. Returns how many."""
+    row = await tx.row(_COUNT, object_id=object_id)
+    assert row is not None
+    too_many = int(row[0]) - kept
+    if too_many <= 0:
+        return 0
+    ids = [row[0] for row in await tx.rows(_OLDEST, object_id=object_id, most=too_many)]
+    for id in ids:
+        await tx.run(_DELETE, id=id)
+    return len(ids)
 
 
 async def delete(tx: Transaction, id: str) -> bool:

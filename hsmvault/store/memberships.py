@@ -34,7 +34,20 @@ def _groups_statement() -> Statement:
     return Statement(sa.select(seen.c.group_id))
 
 
+def _below_statement() -> Statement:
+    """As _groups_statement(), downwards."""
+    seen = sa.select(table.c.member_id).where(same(table.c.group_id)).cte("seen", recursive=True)
+    seen = seen.union(sa.select(table.c.member_id).where(table.c.group_id == seen.c.member_id))
+    return Statement(
+        sa.select(seen.c.member_id)
+        .where(seen.c.member_id > sa.bindparam("after"))
+        .order_by(seen.c.member_id)
+        .limit(sa.bindparam("most"))
+    )
+
+
 _GROUPS = _groups_statement()
+_BELOW = _below_statement()
 
 
 async def add_member(tx: Transaction, group_id: str, member_id: str) -> None:
@@ -60,6 +73,11 @@ async def remove_member(tx: Transaction, group_id: str, member_id: str) -> bool:
 async def members_of(tx: Transaction, group_id: str, *, after: str, most: int) -> list[str]:
     """Object ids of the direct members, in order, behind `after`."""
     return [row[0] for row in await tx.rows(_MEMBERS, group_id=group_id, after=after, most=most)]
+
+
+async def members_below(tx: Transaction, group_id: str, *, after: str, most: int) -> list[str]:
+    """Object ids of the members, through nested groups too, each once and in order, behind `after`."""
+    return [row[0] for row in await tx.rows(_BELOW, group_id=group_id, after=after, most=most)]
 
 
 async def direct_groups_of(tx: Transaction, object_id: str) -> list[str]:

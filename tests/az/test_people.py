@@ -25,15 +25,6 @@ def browser(az: Az, monkeypatch: pytest.MonkeyPatch) -> Iterator[Browser]:
         opened.close()
 
 
-@pytest.fixture
-def newcomer(az: Az, tmp_path: Path) -> Az:
-    """A profile of its own that knows the cloud, and nobody is logged in."""
-    newcomer = Az(tmp_path, az.environment)
-    newcomer("cloud", "register", "-n", "hsmvault", "--endpoint-resource-manager", az.environment["ARM_ENDPOINT"])
-    newcomer("cloud", "set", "-n", "hsmvault")
-    return newcomer
-
-
 def check(newcomer: Az) -> None:
     """Who is logged in reads the names of keys, by a token for another resource than the one of the login."""
     account = newcomer("account", "show")

@@ -121,3 +121,46 @@ def test_diagnostic_settings(az: Az) -> None:
             *("--workspace", f"{vault}/nowhere", "--logs", '[{"category": "AuditEvent", "enabled": true}]'),
         )
     assert az("monitor", "diagnostic-settings", "list", "--resource", vault) == []
+
+
+def test_an_assignment_is_updated_and_nothing_is_denied(az: Az, tmp_path: Path) -> None:
+    vault = az("keyvault", "show", "-n", "dev")["id"]
+    given = az(
+        *("role", "assignment", "create", "--role", "Reader", "--scope", vault, "--description", "for a while"),
+        *("--assignee", az.environment["HSMVAULT_NOBODY_CLIENT_ID"]),
+    )
+    assert given["description"] == "for a while"
+    file = tmp_path / "assignment.json"
+    file.write_text(json.dumps(given | {"description": "for good"}))
+    assert az("role", "assignment", "update", "--role-assignment", str(file))["description"] == "for good"
+    assert az("role", "deny-assignment", "list", "--scope", vault) == []
+    with pytest.raises(AzFailed, match="DenyAssignmentNotFound"):
+        az("role", "deny-assignment", "show", "--name", given["name"], "--scope", vault)
+    az("role", "assignment", "delete", "--ids", given["id"])
+
+
+def test_roles_of_a_management_group_reach_the_subscriptions_in_it(az: Az, newcomer: Az) -> None:
+    environment, group = az.environment, ("account", "management-group")
+    subscription = environment["AZURE_SUBSCRIPTION_ID"]
+    made = az(*group, "create", "-n", "az-europe", "--display-name", "Europe")
+    assert "az-europe" in {one["name"] for one in az(*group, "list")}
+    given = az(
+        *("role", "assignment", "create", "--role", "Reader", "--scope", made["id"]),
+        *("--assignee", environment["HSMVAULT_NOBODY_CLIENT_ID"]),
+    )
+    newcomer(
+        *("login", "--service-principal", "-u", environment["HSMVAULT_NOBODY_CLIENT_ID"]),
+        *("-p", environment["HSMVAULT_NOBODY_CLIENT_SECRET"], "--tenant", environment["AZURE_TENANT_ID"]),
+        "--allow-no-subscriptions",
+    )
+    with pytest.raises(AzFailed, match=r"Subscription .\S+ not found"):
+        newcomer("group", "list", "--subscription", subscription)
+    az(*group, "subscription", "add", "-n", "az-europe", "-s", subscription)
+    assert [one["name"] for one in az(*group, "show", "-n", "az-europe", "-e")["children"]] == [subscription]
+    newcomer("account", "list", "--refresh")
+    assert "hsmvault" in {one["name"] for one in newcomer("group", "list", "--subscription", subscription)}
+    az(*group, "subscription", "remove", "-n", "az-europe", "-s", subscription)
+    assert newcomer("group", "list", "--subscription", subscription) == []
+    az("role", "assignment", "delete", "--ids", given["id"])
+    assert az(*group, "update", "-n", "az-europe", "--display-name", "EU")["displayName"] == "EU"
+    az(*group, "delete", "-n", "az-europe")

@@ -14,6 +14,7 @@ from tests.bench.messages import Target
 from tests.bench.processes import BenchError, Child, tree
 from tests.instance import free_ports
 
+FORM = "application/x-www-form-urlencoded"
 API_VERSION = "7.6"  # the first that has every operation and algorithm that is measured
 _START_SECONDS = 60.0
 _PORT_TAKEN = 5
@@ -72,30 +73,40 @@ class Instance:
         answer = target.call("POST", "/generate-test-token", {"Content-Type": "application/json"}, body)
         return str(answer["token"])
 
+    def variable(self, name: str) -> str:
+        """Of dev.env."""
+        return self._environment[name]
+
+    def service(self, role: str) -> Target:
+        """What is at login., management. or graph."""
+        target = self._target("ARM_ENDPOINT")
+        return replace(target, host=f"{role}.{target.host.partition('.')[2]}")
+
+    def login(self, resource: str) -> tuple[str, bytes]:
+        """Path and form with which the owner asks for a token: client credentials with a secret."""
+        form = {
+            "grant_type": "client_credentials",
+            "client_id": self.variable("AZURE_CLIENT_ID"),
+            "client_secret": self.variable("AZURE_CLIENT_SECRET"),
+            "scope": f"{resource}/.default",
+        }
+        return f"/{self.variable('AZURE_TENANT_ID')}/oauth2/v2.0/token", urlencode(form).encode()
+
+    def token(self, resource: str) -> str:
+        """For the owner, fetched as a client does it."""
+        path, form = self.login(resource)
+        return str(self.service("login").call("POST", path, {"Content-Type": FORM}, form)["access_token"])
+
     def _target(self, variable: str) -> Target:
         url = urlsplit(self._environment[variable])
         assert url.hostname is not None and url.port is not None
         return Target("hsmvault", url.hostname, url.port, Path(self._environment["SSL_CERT_FILE"]), self._pids)
 
     def _container(self, variable: str) -> Container:
-        """With a token that was fetched once, as a client does: client credentials with a secret."""
+        """With a token that was fetched once."""
         target = self._target(variable)
         resource = "https://" + target.host.partition(".")[2] + f":{target.port}"
-        form = urlencode(
-            {
-                "grant_type": "client_credentials",
-                "client_id": self._environment["AZURE_CLIENT_ID"],
-                "client_secret": self._environment["AZURE_CLIENT_SECRET"],
-                "scope": f"{resource}/.default",
-            }
-        )
-        answer = self._target("AZURE_AUTHORITY_HOST").call(
-            "POST",
-            f"/{self._environment['AZURE_TENANT_ID']}/oauth2/v2.0/token",
-            {"Content-Type": "application/x-www-form-urlencoded"},
-            form.encode(),
-        )
-        return Container(target, str(answer["access_token"]))
+        return Container(target, self.token(resource))
 
 
 def _path(path: str) -> str:

@@ -1,9 +1,10 @@
-"""The operations that are measured, by name. How each is done: uses.py, lives.py, secrets.py, certificates.py."""
+"""The operations that are measured, by name. How each is done: uses.py, lives.py, secrets.py, certificates.py and
+management.py."""
 
 from collections.abc import Callable
 from functools import partial
 
-from tests.bench import certificates, lives, uses
+from tests.bench import certificates, lives, management, uses
 from tests.bench.generator import Generator, Work
 from tests.bench.instance import Container, Instance
 from tests.bench.keys import Key, Keys, get_key
@@ -62,6 +63,11 @@ MORE = (
     "get-certificate",
     "create-certificate-hard",
     "create-certificate-soft",
+    "arm-get-vault",
+    "arm-put-vault",
+    "arm-create-vault",
+    "login-secret",
+    "graph-get-user",
 )
 """Measured with --all, at 16 connections."""
 
@@ -128,6 +134,10 @@ def _lasting(instance: Instance, secrets: Secrets) -> dict[str, Callable[[str], 
         "set-secret": secrets.set,
         "list-secrets": secrets.page,
         "get-certificate": lambda name: certificates.get(name, vault),
+        "arm-get-vault": lambda name: management.get_vault(name, instance),
+        "arm-put-vault": lambda name: management.put_vault(name, instance),
+        "login-secret": lambda name: management.login(name, instance),
+        "graph-get-user": lambda name: management.get_user(name, instance),
     }
     for rest, (key, algorithm) in _SIGNATURES.items():
         table[f"sign-{rest}"] = partial(_used, uses.sign, keys, key, algorithm)
@@ -154,6 +164,7 @@ def _fresh(instance: Instance, secrets: Secrets) -> dict[str, Callable[[str, int
     return table | {
         "import-ec-hard": lambda name, cell: lives.import_ec(name, vault, cell, most=_MOST),
         "set-secret-new": secrets.set_new,
+        "arm-create-vault": lambda name, cell: management.create_vault(name, instance, cell),
     }
 
 

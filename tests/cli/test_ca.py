@@ -143,7 +143,7 @@ async def test_what_cannot_be_done_is_said_in_one_sentence(
 
 
 def test_without_an_instance_there_is_nothing_to_look_at(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ca", "list", "--data-dir", str(tmp_path / "none")]) == 1
+    assert main(["ca", "list", "--data-dir", str(tmp_path / "none")]) == 2
     assert "There is no instance" in capsys.readouterr().err
     assert not (tmp_path / "none").exists()
 

@@ -73,7 +73,7 @@ def test_a_first_tenant_is_the_default_one(run: Run) -> None:
     run("group", "create", "here")
     run("group", "create", "there", "--tenant", "other.example")
     assert "here" in run("group", "list") and "there" not in run("group", "list")
-    assert "already exists" in run("tenant", "create", "Again", "DEV.example", code=1)
+    assert "already exists" in run("tenant", "create", "Again", "DEV.example", code=2)
 
 
 def test_people_come_change_and_go(run: Run, tenant: dict[str, Any], tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_people_come_change_and_go(run: Run, tenant: dict[str, Any], tmp_path: P
     run("user", "reset-password", user["id"], "--generate-password")
     assert made(run, "user", "show", user["id"])["displayName"] == "Ada L"
     run("user", "delete", "bob@dev.example")
-    assert "does not exist" in run("user", "show", "bob@dev.example", code=1)
+    assert "does not exist" in run("user", "show", "bob@dev.example", code=2)
 
 
 def test_a_password_comes_from_a_file_of_ones_own_and_must_be_good(
@@ -97,7 +97,7 @@ def test_a_password_comes_from_a_file_of_ones_own_and_must_be_good(
 ) -> None:
     file = Path(password_file(tmp_path, "weak"))
     new = ("user", "create", "ada@dev.example", "Ada")
-    assert "complexity" in run(*new, "--password-file", str(file), code=1)
+    assert "complexity" in run(*new, "--password-file", str(file), code=2)
     file.chmod(0o644)
     assert "chmod 0600" in run(*new, "--password-file", str(file), code=2)
     assert "--generate-password" in run(*new, code=2)
@@ -109,7 +109,7 @@ def test_groups_have_members_and_owners(run: Run, tenant: dict[str, Any]) -> Non
     group, inner = (made(run, "group", "create", name)["id"] for name in ("outer", "inner"))
     run("group", "add-member", group, inner)
     assert run("group", "members", group).split()[:2] == [inner, "Group"]
-    assert "already exist" in run("group", "add-member", group, inner, code=1)
+    assert "already exist" in run("group", "add-member", group, inner, code=2)
     app = made(run, "app", "create", "app")
     run("group", "add-owner", group, app["servicePrincipalId"])
     assert app["servicePrincipalId"] in run("group", "owners", group)
@@ -168,14 +168,14 @@ def test_identities_and_roles(run: Run, tenant: dict[str, Any]) -> None:
     run("role", "remove", identity["id"], "62e90394-69f5-4237-9190-012177145e10")
     assert run("role", "list") == ""
     assert "There is no role" in run("role", "add", identity["id"], "Emperor", code=2)
-    assert "does not exist" in run("role", "add", NOBODY, "Global Administrator", code=1)
+    assert "does not exist" in run("role", "add", NOBODY, "Global Administrator", code=2)
     run("identity", "delete", identity["id"])
     assert run("identity", "list") == ""
 
 
 def test_every_change_is_recorded_and_a_refused_one_too(run: Run, tenant: dict[str, Any], data_dir: Path) -> None:
     secret = made(run, "app", "create", "app", "--with-secret")["secretText"]
-    run("group", "delete", NOBODY, code=1)
+    run("group", "delete", NOBODY, code=2)
     run("group", "list")
     (log,) = (data_dir / "audit").glob("audit-directory-*.jsonl")
     records = [json.loads(line) for line in log.read_text().splitlines()]
@@ -192,5 +192,5 @@ def test_every_change_is_recorded_and_a_refused_one_too(run: Run, tenant: dict[s
 
 
 def test_a_place_without_an_instance_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["directory", "user", "list", "--data-dir", str(tmp_path / "none")]) == 1
+    assert main(["directory", "user", "list", "--data-dir", str(tmp_path / "none")]) == 2
     assert "There is no instance" in capsys.readouterr().err

@@ -40,7 +40,7 @@ class Installation:
 
     async def refused(self, *arguments: str) -> str:
         code, said, error = await self.run(*arguments)
-        assert (code, said) == (1, "")
+        assert (code, said) == (2, "")
         return error
 
     def recorded(self) -> list[tuple[str, str]]:
@@ -148,7 +148,7 @@ async def test_what_is_refused_changes_nothing(there: Installation) -> None:
 
 
 async def test_without_an_instance_there_is_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["vault", "list", "--data-dir", str(tmp_path)]) == 1
+    assert main(["vault", "list", "--data-dir", str(tmp_path)]) == 2
     assert "There is no instance" in capsys.readouterr().err
 
 

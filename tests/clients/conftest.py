@@ -4,6 +4,7 @@ import os
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp.connector
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from tests.clients.certificates import CertificatesFace
 from tests.clients.flavours import Clients
 from tests.clients.keys import KeyRing, unique
+from tests.clients.management import Opened, management_client
 from tests.clients.nodes import vault_of
 from tests.clients.principals import AsyncTokens, Principal, SyncTokens, Tokens, principal_of
 from tests.clients.secrets import SecretsFace
@@ -135,6 +137,32 @@ async def sync_clients(owner_tokens: Mapping[str, Tokens]) -> AsyncIterator[Clie
     opened = Clients("sync", owner_tokens["sync"])
     yield opened
     await opened.close()
+
+
+@pytest.fixture(params=["sync", "async"])
+def flavour(request: pytest.FixtureRequest) -> str:
+    """Of the clients of the management plane."""
+    return str(request.param)
+
+
+@pytest.fixture
+async def opened() -> AsyncIterator[Opened]:
+    """For clients that a test opens."""
+    opened = Opened()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+def management(flavour: str, owner_tokens: Mapping[str, Tokens], opened: Opened) -> Any:
+    """The client of Microsoft.KeyVault, for the owner of everything."""
+    return opened(management_client(flavour, owner_tokens[flavour]))
+
+
+@pytest.fixture
+def group() -> str:
+    """The resource group of the vault `dev`."""
+    return os.environ["AZURE_RESOURCE_GROUP"]
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 makes of it."""
 
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from itertools import count
 from typing import Any
 
@@ -22,57 +22,25 @@ from azure.mgmt.keyvault.models import (
     SecretPatchParameters,
     SecretPatchProperties,
     SecretProperties,
-    Sku,
     Trigger,
     VaultAccessPolicyParameters,
     VaultAccessPolicyProperties,
     VaultCheckNameAvailabilityParameters,
-    VaultCreateOrUpdateParameters,
     VaultPatchParameters,
     VaultPatchProperties,
-    VaultProperties,
 )
 
 from tests.clients.flavours import Clients
-from tests.clients.management import all_of, done, management_client
-from tests.clients.principals import AsyncTokens, SyncTokens, Tokens, principal_of
-from tests.instance import DevInstance, dev_instance  # noqa: F401  # fixture
+from tests.clients.management import LOCATION, all_of, done, management_client, object_id, tokens_of, vault_body
+from tests.clients.principals import Tokens
+from tests.instance import DevInstance
 
-LOCATION = "local"
 _numbers = count()
-
-
-@pytest.fixture(params=["sync", "async"])
-def flavour(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-async def management(flavour: str, owner_tokens: Mapping[str, Tokens]) -> AsyncIterator[Any]:
-    client = management_client(flavour, owner_tokens[flavour])
-    yield client
-    await done(client.close())
 
 
 @pytest.fixture
 def name() -> str:
     return f"Vault-{next(_numbers)}"
-
-
-@pytest.fixture
-def group() -> str:
-    return os.environ["AZURE_RESOURCE_GROUP"]
-
-
-def body(*, sku: str = "standard", tags: dict[str, str] | None = None, **properties: Any) -> Any:
-    tenant = os.environ["AZURE_TENANT_ID"]
-    return VaultCreateOrUpdateParameters(
-        location=LOCATION,
-        tags=tags,
-        properties=VaultProperties(
-            sku=Sku(family="A", name=sku), **{"tenant_id": tenant, "access_policies": [], **properties}
-        ),
-    )
 
 
 def entry(object_id: str, **permissions: list[str]) -> Any:
@@ -85,28 +53,21 @@ def patch(**properties: Any) -> Any:
     return VaultPatchParameters(properties=VaultPatchProperties(**properties))
 
 
-async def object_id(tokens: Tokens) -> str:
-    """Of whoever has these tokens."""
-    import jwt
-
-    token = tokens.of(f"{os.environ['ARM_ENDPOINT']}/.default").token
-    return str(jwt.decode(token, options={"verify_signature": False})["oid"])
-
-
+@pytest.mark.parametrize("flavour", ["sync", pytest.param("async", marks=pytest.mark.slow)])
 async def test_the_life_of_a_vault(management: Any, flavour: str, group: str, name: str, owner_tokens: Any) -> None:
     vaults = management.vaults
     check = VaultCheckNameAvailabilityParameters(name=name)
     assert (await done(vaults.check_name_availability(check))).name_available
     with pytest.raises(ResourceNotFoundError):
         await done(vaults.get(group, name))
-    made = await done(vaults.begin_create_or_update(group, name, body(tags={"team": "blue"})))
+    made = await done(vaults.begin_create_or_update(group, name, vault_body(tags={"team": "blue"})))
     assert (made.name, made.location, made.tags) == (name, LOCATION, {"team": "blue"})
     assert made.id.endswith(f"/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{name}")
     assert made.properties.provisioning_state == "Succeeded"
     assert (made.properties.enable_rbac_authorization, made.properties.soft_delete_retention_in_days) == (True, 90)
     assert (await done(vaults.get(group, name))).as_dict() == made.as_dict()
     assert (
-        await done(vaults.begin_create_or_update(group, name, body(tags={"team": "blue"})))
+        await done(vaults.begin_create_or_update(group, name, vault_body(tags={"team": "blue"})))
     ).as_dict() == made.as_dict()
     taken = await done(vaults.check_name_availability(check))
     assert (taken.name_available, taken.reason) == (False, "AlreadyExists")
@@ -126,14 +87,14 @@ async def test_the_life_of_a_vault(management: Any, flavour: str, group: str, na
     with pytest.raises(HttpResponseError):  # no host of ours any more
         await done(clients.secrets.client.get_secret("hidden"))
     with pytest.raises(ResourceExistsError) as held:
-        await done(vaults.begin_create_or_update(group, name, body()))
+        await done(vaults.begin_create_or_update(group, name, vault_body()))
     assert held.value.error is not None
     assert held.value.error.code == "ConflictError"
     deleted = await done(vaults.get_deleted(name, LOCATION))
     assert deleted.properties.vault_id == made.id
     assert name in [one.name for one in await all_of(vaults.list_deleted())]
 
-    recovered = await done(vaults.begin_create_or_update(group, name, body(create_mode="recover")))
+    recovered = await done(vaults.begin_create_or_update(group, name, vault_body(create_mode="recover")))
     assert (recovered.id, recovered.tags) == (made.id, {"team": "red"})
     assert (await done(clients.secrets.client.get_secret("hidden"))).value == "value"
     await clients.close()
@@ -150,12 +111,14 @@ async def test_policies_open_a_vault_and_close_it_at_once(
     flavour: str,
     group: str,
     name: str,
-    dev_instance: DevInstance,  # noqa: F811  # the fixture
+    dev_instance: DevInstance,
 ) -> None:
-    reader = (SyncTokens if flavour == "sync" else AsyncTokens)(principal_of(dev_instance.environment, "reader"))
-    somebody = await object_id(reader)
+    reader = tokens_of(flavour, dev_instance.environment, "reader")
+    somebody = object_id(reader)
     made = await done(
-        management.vaults.begin_create_or_update(group, name, body(enable_rbac_authorization=False, sku="premium"))
+        management.vaults.begin_create_or_update(
+            group, name, vault_body(enable_rbac_authorization=False, sku="premium")
+        )
     )
     clients = Clients(flavour, reader, made.properties.vault_uri)
 
@@ -189,7 +152,7 @@ async def test_policies_open_a_vault_and_close_it_at_once(
 async def test_rules_close_a_vault_and_open_it_at_once(
     management: Any, flavour: str, group: str, name: str, owner_tokens: Mapping[str, Tokens]
 ) -> None:
-    made = await done(management.vaults.begin_create_or_update(group, name, body()))
+    made = await done(management.vaults.begin_create_or_update(group, name, vault_body()))
     assert made.properties.network_acls is None
     clients = Clients(flavour, owner_tokens[flavour], made.properties.vault_uri)
     await done(clients.secrets.client.set_secret("s", "value"))
@@ -211,7 +174,7 @@ async def test_rules_close_a_vault_and_open_it_at_once(
 async def test_keys_and_secrets_as_resources(
     management: Any, flavour: str, group: str, name: str, owner_tokens: Mapping[str, Tokens]
 ) -> None:
-    await done(management.vaults.begin_create_or_update(group, name, body(sku="premium")))
+    await done(management.vaults.begin_create_or_update(group, name, vault_body(sku="premium")))
     keys, secrets = management.keys, management.secrets
     policy = RotationPolicy(
         lifetime_actions=[LifetimeAction(trigger=Trigger(time_after_create="P90D"), action=Action(type="rotate"))]
@@ -252,17 +215,17 @@ async def test_keys_and_secrets_as_resources(
 
 
 async def test_refusals_have_the_codes_of_the_resource_manager(management: Any, group: str, name: str) -> None:
-    await done(management.vaults.begin_create_or_update(group, name, body(enable_purge_protection=True)))
+    await done(management.vaults.begin_create_or_update(group, name, vault_body(enable_purge_protection=True)))
     tenant = os.environ["HSMVAULT_OTHER_TENANT_ID"]
     many = [entry(f"44444444-0000-0000-0000-{number:012}", keys_property=["get"]) for number in range(1025)]
     wrong: list[tuple[str, str, Any, int, str]] = [
-        (group, "a--b", body(), 400, "VaultNameNotValid"),
-        ("nowhere", f"{name}-x", body(), 404, "ResourceGroupNotFound"),
-        (group, name, body(tenant_id=tenant), 400, "BadRequest"),
-        (group, name, body(sku="gold"), 400, "SkuNotSupported"),
-        (group, name, body(enable_purge_protection=False), 400, "BadRequest"),
-        (group, name, body(soft_delete_retention_in_days=7), 400, "BadRequest"),
-        (group, name, body(access_policies=many), 400, "BadRequest"),
+        (group, "a--b", vault_body(), 400, "VaultNameNotValid"),
+        ("nowhere", f"{name}-x", vault_body(), 404, "ResourceGroupNotFound"),
+        (group, name, vault_body(tenant_id=tenant), 400, "BadRequest"),
+        (group, name, vault_body(sku="gold"), 400, "SkuNotSupported"),
+        (group, name, vault_body(enable_purge_protection=False), 400, "BadRequest"),
+        (group, name, vault_body(soft_delete_retention_in_days=7), 400, "BadRequest"),
+        (group, name, vault_body(access_policies=many), 400, "BadRequest"),
     ]
     for place, vault, refused, status, code in wrong:
         with pytest.raises(HttpResponseError) as error:
@@ -278,9 +241,9 @@ async def test_refusals_have_the_codes_of_the_resource_manager(management: Any, 
 async def test_whoever_may_nothing_sees_nothing(
     flavour: str,
     group: str,
-    dev_instance: DevInstance,  # noqa: F811  # the fixture
+    dev_instance: DevInstance,
 ) -> None:
-    tokens = (SyncTokens if flavour == "sync" else AsyncTokens)(principal_of(dev_instance.environment, "nobody"))
+    tokens = tokens_of(flavour, dev_instance.environment, "nobody")
     client = management_client(flavour, tokens)
     assert await all_of(client.vaults.list_by_subscription()) == []
     assert await all_of(client.vaults.list_by_resource_group(group)) == []

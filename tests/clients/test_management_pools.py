@@ -3,18 +3,14 @@
 Slow: the client waits a second, as the service tells it to, before each poll of a long-running operation.
 """
 
-import inspect
 import os
-from collections.abc import AsyncIterator
 from typing import Any
 
-import jwt
 import pytest
 import requests
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.keyvault.keys import KeyClient
 from azure.mgmt.keyvault import KeyVaultManagementClient
-from azure.mgmt.keyvault.aio import KeyVaultManagementClient as AsyncKeyVaultManagementClient
 from azure.mgmt.keyvault.models import (
     ManagedHsm,
     ManagedHsmKeyCreateParameters,
@@ -25,43 +21,18 @@ from azure.mgmt.keyvault.models import (
     MHSMNetworkRuleSet,
 )
 
-from tests.clients.principals import AsyncTokens, Principal, SyncTokens
-from tests.instance import DevInstance, dev_instance  # noqa: F401  # fixture
+from tests.clients.management import LOCATION, all_of, done, object_id
+from tests.clients.principals import Principal, SyncTokens
+from tests.instance import DevInstance
 
 pytestmark = pytest.mark.slow
-LOCATION = "local"
 SETTING = "AllowKeyManagementOperationsThroughARM"
-
-
-async def done(value: Any) -> Any:
-    """What a call of either flavour comes to; of a poller, its end."""
-    if inspect.isawaitable(value):
-        value = await value
-    if hasattr(value, "result") and hasattr(value, "polling_method"):
-        value = value.result()
-        if inspect.isawaitable(value):
-            value = await value
-    return value
-
-
-async def all_of(pages: Any) -> list[Any]:
-    return [one async for one in pages] if hasattr(pages, "__aiter__") else list(pages)
-
-
-@pytest.fixture(params=["sync", "async"])
-async def management(request: pytest.FixtureRequest, owner: Principal) -> AsyncIterator[Any]:
-    make: Any = KeyVaultManagementClient if request.param == "sync" else AsyncKeyVaultManagementClient
-    tokens = SyncTokens(owner) if request.param == "sync" else AsyncTokens(owner)
-    arm = os.environ["ARM_ENDPOINT"]
-    client = make(tokens, os.environ["AZURE_SUBSCRIPTION_ID"], base_url=arm, credential_scopes=[f"{arm}/.default"])
-    yield client
-    await done(client.close())
 
 
 async def test_the_life_of_a_pool(
     management: Any,
     owner: Principal,
-    dev_instance: DevInstance,  # noqa: F811  # the fixture
+    dev_instance: DevInstance,
 ) -> None:
     pools, group = management.managed_hsms, os.environ["AZURE_RESOURCE_GROUP"]
     name = "life-sync" if isinstance(management, KeyVaultManagementClient) else "life-async"
@@ -71,7 +42,7 @@ async def test_the_life_of_a_pool(
         tags={"made": "by a test"},
         properties=ManagedHsmProperties(
             tenant_id=os.environ["AZURE_TENANT_ID"],
-            initial_admin_object_ids=[await object_id_of(owner)],
+            initial_admin_object_ids=[object_id(SyncTokens(owner))],
             soft_delete_retention_in_days=7,
         ),
     )
@@ -157,9 +128,3 @@ def ask(method: str, url: str, tokens: SyncTokens, body: Any = None) -> requests
 
 def settings_of(url: str, tokens: SyncTokens) -> Any:
     return ask("GET", f"{url}settings?api-version=7.6", tokens).json()["settings"]
-
-
-async def object_id_of(owner: Principal) -> str:
-    """From the owner's own token."""
-    token = SyncTokens(owner).get_token(f"{os.environ['ARM_ENDPOINT']}/.default").token
-    return str(jwt.decode(token, options={"verify_signature": False})["oid"])

@@ -9,37 +9,18 @@ from typing import Any
 import pytest
 from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.keyvault.keys import KeyClient
-from azure.mgmt.keyvault import KeyVaultManagementClient, models
-from azure.mgmt.keyvault.aio import KeyVaultManagementClient as AsyncKeyVaultManagementClient
+from azure.mgmt.keyvault import models
 
-from tests.clients.principals import AsyncTokens, Principal, SyncTokens
-from tests.clients.vault import settle
+from tests.clients.management import all_of, done
+from tests.clients.principals import Principal, SyncTokens
 
 pytestmark = pytest.mark.slow
 
 ENDPOINT = "/subscriptions/s/resourceGroups/net/providers/Microsoft.Network/privateEndpoints/branch"
 
 
-@pytest.fixture(params=["sync", "async"])
-async def client(request: pytest.FixtureRequest, owner: Principal) -> AsyncIterator[Any]:
-    make: Any = KeyVaultManagementClient if request.param == "sync" else AsyncKeyVaultManagementClient
-    tokens = SyncTokens(owner) if request.param == "sync" else AsyncTokens(owner)
-    arm = os.environ["ARM_ENDPOINT"]
-    made = make(tokens, os.environ["AZURE_SUBSCRIPTION_ID"], base_url=arm, credential_scopes=[f"{arm}/.default"])
-    yield made
-    await settle(made.close())
-
-
-async def all_of(pages: Any) -> list[Any]:
-    return [one async for one in pages] if hasattr(pages, "__aiter__") else list(pages)
-
-
-async def finished(begun: Any) -> Any:
-    return await settle((await settle(begun)).result())
-
-
 @pytest.fixture
-async def vault(client: Any) -> AsyncIterator[Any]:
+async def vault(management: Any) -> AsyncIterator[Any]:
     """One of the test's own, open to everybody."""
     name = f"net-{uuid.uuid4().hex[:12]}"
     properties = models.VaultProperties(
@@ -50,16 +31,16 @@ async def vault(client: Any) -> AsyncIterator[Any]:
     )
     parameters = models.VaultCreateOrUpdateParameters(location="local", properties=properties)
     group = os.environ["AZURE_RESOURCE_GROUP"]
-    yield await finished(client.vaults.begin_create_or_update(group, name, parameters))
-    await settle(client.vaults.delete(group, name))
+    yield await done(management.vaults.begin_create_or_update(group, name, parameters))
+    await done(management.vaults.delete(group, name))
 
 
-async def test_rules_are_kept_and_count_from_the_next_request(client: Any, vault: Any, owner: Principal) -> None:
+async def test_rules_are_kept_and_count_from_the_next_request(management: Any, vault: Any, owner: Principal) -> None:
     group = os.environ["AZURE_RESOURCE_GROUP"]
 
     async def patch(**properties: Any) -> Any:
         change = models.VaultPatchParameters(properties=models.VaultPatchProperties(**properties))
-        return await settle(client.vaults.update(group, vault.name, change))
+        return await done(management.vaults.update(group, vault.name, change))
 
     with KeyClient(vault.properties.vault_uri, SyncTokens(owner)) as keys:
         assert list(keys.list_properties_of_keys()) == []
@@ -87,33 +68,33 @@ async def test_rules_are_kept_and_count_from_the_next_request(client: Any, vault
                 await patch(network_acls=shown)
             assert caught.value.error is not None
             assert (caught.value.status_code, caught.value.error.code) == (400, "BadRequest")
-        kept = await settle(client.vaults.get(group, vault.name))
+        kept = await done(management.vaults.get(group, vault.name))
         assert [rule.value for rule in kept.properties.network_acls.ip_rules] == ["192.0.2.7/32", "127.0.0.0/8"]
 
 
-async def test_the_life_of_a_private_endpoint_connection(client: Any, vault: Any) -> None:
+async def test_the_life_of_a_private_endpoint_connection(management: Any, vault: Any) -> None:
     where = (os.environ["AZURE_RESOURCE_GROUP"], vault.name)
-    connections = client.private_endpoint_connections
+    connections = management.private_endpoint_connections
     with pytest.raises(ResourceNotFoundError):
-        await settle(connections.get(*where, "one"))
+        await done(connections.get(*where, "one"))
     asked = {
         "properties": {
             "privateEndpoint": {"id": ENDPOINT},
             "privateLinkServiceConnectionState": {"status": "Pending"},
         }
     }
-    made = await settle(connections.put(*where, "one", asked))
+    made = await done(connections.put(*where, "one", asked))
     assert made.private_link_service_connection_state.status == "Pending"
     made.private_link_service_connection_state.status = "Approved"
     made.private_link_service_connection_state.description = "good"
-    approved = await settle(connections.put(*where, "one", made))
+    approved = await done(connections.put(*where, "one", made))
     assert (approved.provisioning_state, approved.private_endpoint.id) == ("Succeeded", ENDPOINT)
     (listed,) = await all_of(connections.list_by_resource(*where))
     assert listed.private_link_service_connection_state.description == "good"
-    shown = (await settle(client.vaults.get(*where))).properties.private_endpoint_connections
+    shown = (await done(management.vaults.get(*where))).properties.private_endpoint_connections
     assert [one.id for one in shown] == [f"{vault.id}/privateEndpointConnections/one"]
-    gone = await finished(connections.begin_delete(*where, "one"))
+    gone = await done(connections.begin_delete(*where, "one"))
     assert gone.name == "one"
     assert await all_of(connections.list_by_resource(*where)) == []
-    links = await settle(client.private_link_resources.list_by_vault(*where))
+    links = await done(management.private_link_resources.list_by_vault(*where))
     assert [link.group_id for link in links.value] == ["vault"]

@@ -4,15 +4,34 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from hsmvault.model.containers import Container
-from tests.faults import container_actions, observing, vault_observing
+from tests.faults import (
+    container_actions,
+    directory_actions,
+    governed,
+    observing,
+    place_actions,
+    pool_actions,
+    vault_observing,
+)
 from tests.faults.actions import CASES as KEY_CASES
 from tests.faults.actions import Case, Setup
-from tests.faults.container_actions import CONTAINER_CASES
+from tests.faults.container_actions import CONTAINER_CASES, REMOVALS
 from tests.faults.observing import State
 from tests.faults.parts import Parts
+from tests.faults.pool_actions import POOL_CASES
 from tests.faults.vault_actions import CERTIFICATE_CASES, SECRET_CASES
 
-CASES: Mapping[str, Case] = {**KEY_CASES, **SECRET_CASES, **CERTIFICATE_CASES, **CONTAINER_CASES}
+_GOVERNED = {**place_actions.GOVERNED, **directory_actions.GOVERNED}
+CASES: Mapping[str, Case] = {
+    **KEY_CASES,
+    **SECRET_CASES,
+    **CERTIFICATE_CASES,
+    **CONTAINER_CASES,
+    **POOL_CASES,
+    **{name: governed.case_of(one) for name, one in _GOVERNED.items()},
+}
+HELD: Mapping[str, Case] = {**CASES, **REMOVALS}
+"""And those that are done only while another one is held."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +45,7 @@ class Observer:
 _KEYS = Observer(observing.observe, observing.require_usable)
 _SECRETS = Observer(vault_observing.observe_secret, vault_observing.require_secret_usable)
 _CONTAINERS = Observer(container_actions.observe, container_actions.require_usable)
+_POOLS = Observer(pool_actions.observe, pool_actions.require_usable)
 _CERTIFICATES = Observer(vault_observing.observe_certificate, vault_observing.require_certificate_usable)
 
 
@@ -33,4 +53,8 @@ def observer_of(case: str) -> Observer:
     """case: a name of CASES."""
     if case in CONTAINER_CASES:
         return _CONTAINERS
+    if case in POOL_CASES:
+        return _POOLS
+    if case in _GOVERNED:
+        return Observer(governed.observing(_GOVERNED[case]), governed.repeating(_GOVERNED[case]))
     return _SECRETS if case in SECRET_CASES else _CERTIFICATES if case in CERTIFICATE_CASES else _KEYS

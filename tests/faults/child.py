@@ -21,7 +21,7 @@ from hsmvault.errors import RequestError
 from hsmvault.hsm.world_keys import WorldIds
 from tests.faults import certificate_samples, samples
 from tests.faults.actions import Setup
-from tests.faults.cases import CASES, observer_of
+from tests.faults.cases import HELD, observer_of
 from tests.faults.observing import State
 from tests.faults.parts import opened
 
@@ -120,8 +120,8 @@ async def _work(job: Job, say: Callable[[Outcome], object]) -> None:
         if points[-1] == job.hold_at:
             _hold(Path(job.folder))
 
-    case = CASES[job.case]
-    setup = Setup(job.custody != "soft", CASES[job.beside or job.case].container, job.blob)
+    case = HELD[job.case]
+    setup = Setup(job.custody != "soft", HELD[job.beside or job.case].container, job.blob)
     hard = "wrapped" if job.custody == "soft" else job.custody
     observer = observer_of(job.beside or job.case)
     earlier = {"before": samples.AGE_SECONDS, "act": 0, "look": -_LATER_SECONDS}[job.part]

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.management_wire import Client, Site, at_both, site_of
 from tests.faults.processes import Processes, processes
 from tests.instance import DevInstance, folder_for_data, running
 from tests.softhsm import SoftToken, folder_for_tokens, softhsm, softhsm_template
@@ -31,3 +32,16 @@ def instance() -> Iterator[DevInstance]:
     with folder_for_data() as folder, running(folder / "data", workers=2) as started:
         yield started
         assert started.failures() == []
+
+
+@pytest.fixture
+def site(instance: DevInstance) -> Iterator[Site]:
+    """The same, with its planes; every connection ends with the test."""
+    with site_of(instance) as opened:
+        yield opened
+
+
+@pytest.fixture
+def arms(site: Site) -> tuple[Client, Client]:
+    """The owner's connections to the management plane, each to another worker."""
+    return at_both(site, site.arm)

@@ -6,15 +6,15 @@ from hsmvault.jobs.container_purge import PurgeContainers
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.roles import RoleAssignment
 from hsmvault.model.subscriptions import ResourceGroup, Subscription
-from hsmvault.resources.container_removal import PURGE, ContainerRemoval
+from hsmvault.resources.container_removal import PURGE, ContainerRemoval, begin_purge
 from hsmvault.resources.key_settings import KeySettings
 from hsmvault.resources.secrets import SecretSettings
 from hsmvault.resources.vaults.deleted import DeletedVaults
 from hsmvault.resources.vaults.settings import Actor, Place, VaultSettings
-from hsmvault.resources.vaults.vaults import VaultRules, Vaults
+from hsmvault.resources.vaults.vaults import VaultRules, Vaults, delete_container
 from hsmvault.store import containers, management_operations, outbox, resource_groups, roles, subscriptions
 from hsmvault.store.container_contents import KINDS, names
-from tests.faults.actions import EC, SOFT, Case, Setup, run
+from tests.faults.actions import CUSTODY, EC, SOFT, Case, Setup, nothing, run
 from tests.faults.observing import State, strays
 from tests.faults.parts import NODE, VAULT, Parts
 
@@ -147,3 +147,22 @@ CONTAINER_CASES = {
     "vault: ask for its purge": Case(_deleted, ask_for_purge, (SOFT,)),
     "vault: purge by the job": Case(_marked, purge_by_job, recorded="VaultPurge"),
 }
+
+
+async def remove(parts: Parts, setup: Setup) -> None:
+    """The vault or pool of the setup goes for good, from the request to the last row."""
+    async with parts.database.write() as tx:
+        found = await containers.by_id(tx, setup.container.id)
+        assert found is not None
+        await delete_container(tx, found, int(parts.clock.now()))
+    async with parts.database.write() as tx:
+        found = await containers.by_id(tx, setup.container.id)
+        assert found is not None
+        await begin_purge(tx, found, RandomIdentifiers(), int(parts.clock.now()))
+    await purge_by_job(parts, setup)
+    async with parts.database.read() as tx:
+        assert await containers.by_id(tx, setup.container.id) is None
+
+
+REMOVALS = {"vault: goes with all in it": Case(nothing, remove, CUSTODY)}
+"""What happens to a vault while something is made in it."""

@@ -93,9 +93,9 @@ async def opened(
     clock, identifiers = _Clock(earlier), RandomIdentifiers()
     database = await Database.open(database_url(folder), clock=clock)
     async with database.write() as tx:
-        if await containers.by_id(tx, VAULT.id) is None:
-            await containers.insert(tx, VAULT)
-            await containers.insert(tx, POOL)
+        for container in (VAULT, POOL):
+            if await containers.by_id(tx, container.id) is None:
+                await containers.insert(tx, container)
     assert ids.system is not None
     await have_system_key(database, ids.system.hex(), world_id=VAULT.world_id)
     soft_token = SoftToken(folder, ids, lock=folder / "module.lock")

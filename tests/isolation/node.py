@@ -254,7 +254,11 @@ def write_certificate(certificate_file: Path) -> None:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
     now = datetime.datetime.now(datetime.UTC)
-    hosts = ("*.vault.localhost", "*.managedhsm.localhost", "login.localhost", "management.localhost")
+    hosts = (
+        "*.vault.localhost",
+        "*.managedhsm.localhost",
+        *(f"{role}.localhost" for role in ("login", "management", "graph")),
+    )
     names = [*(x509.DNSName(host) for host in hosts), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
         x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())

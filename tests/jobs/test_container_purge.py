@@ -246,6 +246,20 @@ async def test_operations_that_ended_are_kept_for_a_day(stage: Stage) -> None:
     assert await stage.operation(operation.id) is None
 
 
+async def test_operations_go_however_many_were_begun(stage: Stage) -> None:
+    first = int(stage.node.clock.now())
+    async with stage.database.write() as tx:
+        for number in range(120):
+            done = LongOperation(
+                str(number), "t", "s", "update", "", "", first, OperationStatus.SUCCEEDED, finished=first
+            )
+            await management_operations.insert(tx, done)
+    stage.node.clock.move(KEPT_SECONDS + 600)
+    await stage.runner.tick()
+    async with stage.database.read() as tx:
+        assert await management_operations.finished_before(tx, first + 1, 1000) == []
+
+
 async def test_jobs_leave_a_deleted_vault_alone_and_go_on_when_it_is_recovered(stage: Stage) -> None:
     on, node = stage.on, stage.node
     await node.create(expires=on.now() + 3 * DAY)

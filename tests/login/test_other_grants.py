@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from hsmvault.clock import MovedClock, RandomIdentifiers
 from hsmvault.login import bootstrap
 from hsmvault.login.federation import FederatedIssuer
-from hsmvault.model.directory import AZURE_CLI, FederatedCredential
+from hsmvault.model.directory import AZURE_CLI, FederatedCredential, RedirectKind
 from hsmvault.model.principals import Principal
 from hsmvault.store import directory, federated_credentials
-from tests.login.people import PASSWORD, add_user, refresh
+from tests.login.people import PASSWORD, REDIRECT, add_redirects, add_user, code_of, redeem, refresh
 from tests.login.world import Answer, World, proof, thumbprint
 
 ON_BEHALF_OF = "urn:ietf:params:oauth:grant-type:jwt-bearer"
@@ -98,8 +98,6 @@ async def test_guessing_passwords_locks_the_address_for_a_while(
 
 async def user_token(world: World, ada: Principal, resource: str) -> Answer:
     """For an application of the tenant, as the front end of a service gets it."""
-    from tests.login.people import code_of, redeem
-
     return await redeem(world, await code_of(world, scope=f"{resource}/.default openid offline_access"))
 
 
@@ -164,6 +162,21 @@ async def test_only_a_persons_token_for_this_application_is_taken(
     assert (await on_behalf(world, token)).code == 50173
     clock.move(5401)
     assert (await on_behalf(world, token)).code == 50013
+
+
+async def test_a_token_of_an_application_that_was_closed_is_not_taken(world: World, ada: Principal) -> None:
+    async with world.database.write() as tx:
+        front, _ = await bootstrap.create_application(
+            tx, RandomIdentifiers(), tenant_id=world.tenant.id, display_name="front", with_secret=False
+        )
+    await add_redirects(world, front, (RedirectKind.PUBLIC, REDIRECT))
+    mine = {"client_id": front.application_id}
+    code = await code_of(world, **mine, scope=f"api://{world.owner.application_id}/.default openid")
+    token = (await redeem(world, code, **mine)).json["access_token"]
+    assert (await on_behalf(world, token)).status == 200
+    async with world.database.write() as tx:
+        await directory.set_enabled(tx, front.tenant_id, front.object_id, False)
+    assert (await on_behalf(world, token)).code == 7000112
 
 
 async def test_an_application_of_another_tenant_is_no_resource(world: World, ada: Principal) -> None:

@@ -12,7 +12,7 @@ OAUTH_ERRORS = {
     "server_error",
     # of the device flow (RFC 8628, 3.5), as Entra names them, and of the authorization endpoint (RFC 6749, 4.1.2.1)
     "authorization_pending", "authorization_declined", "slow_down", "expired_token", "access_denied",
-    "unsupported_response_type", "login_required",
+    "unsupported_response_type", "login_required", "interaction_required",
 }  # fmt: skip
 
 

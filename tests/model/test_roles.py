@@ -48,6 +48,12 @@ def test_a_longer_last_segment_is_another_place(scope: list[str], tail: str) -> 
         ("Microsoft.KeyVault/vaults/*/read", "Microsoft.KeyVault/vaults/keys/read", True),
         ("Microsoft.KeyVault/vaults/*/read", "Microsoft.KeyVault/vaults/a/b/c/read", True),
         ("Microsoft.KeyVault/vaults/*/read", "Microsoft.KeyVault/vaults/keys/read/action", False),
+        ("Microsoft.KeyVault/vaults/*/read", "Microsoft.KeyVault/vaults/read", True),
+        ("Microsoft.KeyVault/*/keys/*/read", "Microsoft.KeyVault/vaults/keys/read", True),
+        ("Microsoft.KeyVault/vaults*/read", "Microsoft.KeyVault/vaults/read", True),
+        ("Microsoft.KeyVault/vaults/*read", "Microsoft.KeyVault/vaultsread", False),
+        ("Microsoft.KeyVault/vaults/*/read", "Microsoft.KeyVault/vaultsread", False),
+        ("*/read", "read", False),
         ("Microsoft.KeyVault/vaults/keys/*", "Microsoft.KeyVault/vaults/keyrotationpolicies/read", False),
         ("Microsoft.KeyVault/vaults/keys/read", "Microsoft.KeyVault/vaults/keys/readX", False),
         ("Microsoft.KeyVault/vaults/keys/read", "XMicrosoft.KeyVault/vaults/keys/read", False),
@@ -74,7 +80,9 @@ ACTION = st.text("ab/", max_size=7)
 
 @given(pattern=PATTERN, action=ACTION)
 def test_patterns_match_as_regular_expressions_would(pattern: str, action: str) -> None:
-    expected = re.fullmatch(".*".join(re.escape(part) for part in pattern.split("*")), action) is not None
+    text = re.sub(r"\*+", "*", pattern)
+    text = re.sub(r"(?<=/)\*/", "?/", text)  # what may be left out
+    expected = re.fullmatch(re.escape(text).replace(r"\?/", "(.*/)?").replace(r"\*", ".*"), action) is not None
     assert matches(action, pattern) is expected
     assert matches(action.upper(), pattern) is expected
 

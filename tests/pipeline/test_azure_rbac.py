@@ -302,14 +302,42 @@ async def test_the_first_look_at_a_vault_reads_once_and_the_next_ones_nothing(da
     assert await rbac.allows(a_caller(), TENANT, READ, VAULT.resource_id) and counted.readings == 1
     cache.forget(OBJECT_ID)
     assert await rbac.allows(a_caller(), TENANT, READ, VAULT.resource_id) and counted.readings == 2
-    assert cache._entries == 1
+    assert cache._weight == 5  # the entry, and the four assignments in it
 
 
 async def test_what_is_kept_is_bounded(database: Database) -> None:  # noqa: F811  # the fixture
     cache = AssignmentCache(database, most=10)
     for number in range(35):
         await cache.around([f"p{number % 3}", "q"], (f"/subscriptions/{number}",), "")
-        assert cache._entries == sum(len(kept) for kept in cache._of.values()) <= 10
+        assert cache._weight == sum(len(kept) for kept in cache._of.values()) <= 10
+
+
+async def test_many_assignments_with_long_conditions_do_not_fill_the_memory(database: Database) -> None:  # noqa: F811  # the fixture
+    cache = AssignmentCache(database, most=100)
+    condition = f"@Resource[x] StringLike '{'a' * 5000}'"
+    async with database.write() as tx:
+        for number in range(4):
+            role = replace(assigned(SUBSCRIPTION), id=str(number), role_id=str(number), condition=condition)
+            await roles.insert(tx, role)
+    scopes = (folded(SUBSCRIPTION),)
+    for number in range(10):
+        below = f"{scopes[0]}/{number}"
+        (found,) = await cache.around([OBJECT_ID], (*scopes, below), below)
+        assert len(found[scopes[0]]) == 4
+        assert cache._weight == sum(cache._weights.values()) <= 100
+        assert len(cache._of[OBJECT_ID]) <= 2
+    await cache.around(["nobody"], (*scopes, "/" + "x" * 60_000), "")
+    assert "nobody" not in cache._of
+
+
+async def test_who_has_too_much_to_be_kept_is_decided_about_all_the_same(database: Database) -> None:  # noqa: F811  # the fixture
+    cache = AssignmentCache(database, most=3)
+    async with database.write() as tx:
+        for number, scope in enumerate(("/", SUBSCRIPTION, VAULT.resource_id)):
+            await roles.insert(tx, replace(assigned(scope), id=str(number), tenant_id=TENANT))
+    rbac = AzureRbac(cache, MemoryRoles(), MemoryPlaces())
+    assert await rbac.allows(a_caller(), TENANT, READ, VAULT.resource_id)
+    assert cache._of == {}
 
 
 async def test_what_is_read_while_a_role_changes_is_not_kept(database: Database) -> None:  # noqa: F811  # the fixture

@@ -88,6 +88,7 @@ _AROUND = [
         for place in _PLACES
     ],
     ("permissions_list", "Microsoft.Authorization/permissions/read", "vault"),
+    ("deny_assignments_get", "Microsoft.Authorization/denyAssignments/read", "subscription"),
     ("deny_assignments_list", "Microsoft.Authorization/denyAssignments/read", "subscription"),
     ("resource_groups_get", "Microsoft.Resources/subscriptions/resourceGroups/read", "group"),
     ("resource_groups_put", "Microsoft.Resources/subscriptions/resourceGroups/write", "group"),
@@ -100,7 +101,7 @@ _MAY_DELEGATE = "Key Vault Data Access Administrator"
 
 @cache
 def _has(action: str, patterns: tuple[str, ...]) -> bool:
-    texts = [re.escape(pattern).replace(r"\*", ".*") for pattern in patterns]
+    texts = [re.escape(pattern).replace(r"/\*/", "/(.*/)?").replace(r"\*", ".*") for pattern in patterns]
     return any(re.fullmatch(text, action, re.IGNORECASE) for text in texts)
 
 

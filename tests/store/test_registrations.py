@@ -140,6 +140,7 @@ async def test_people_act_through_what_the_tenant_knows(peopled: Database) -> No
             assert state is not None and state.enabled
         assert await directory.application_state(tx, OTHER_TENANT.id, APPLICATION.application_id) is None
         assert await directory.application_state(tx, TENANT.id, "") is None
+        assert await directory.application_state(tx, TENANT.id, AZURE_CLI, built_in=False) is None
 
 
 def test_the_public_client_of_az_is_known_and_no_other() -> None:

@@ -188,6 +188,37 @@ async def test_groups_members_and_owners(graph: Graph) -> None:
     assert (await graph.call("DELETE", path)).status == 204
 
 
+async def test_a_change_of_a_group_is_done_as_a_whole_or_not_at_all(graph: Graph) -> None:
+    user = await a_user(graph, "eve")
+    group = (await graph.call("POST", "/groups", {"displayName": "before", "mailEnabled": False})).body
+    members = [f"{ROOT}/directoryObjects/{id}" for id in (user["id"], NOBODY)]
+    refused = await graph.call(
+        "PATCH", f"/groups/{group['id']}", {"displayName": "after", "members@odata.bind": members}
+    )
+    assert (refused.status, refused.code) == (404, "Request_ResourceNotFound")
+    assert (await graph.call("GET", f"/groups/{group['id']}")).body["displayName"] == "before"
+    assert (await graph.call("GET", f"/groups/{group['id']}/members")).ids == []
+
+
+async def test_a_large_body_of_many_small_parts_is_not_read(graph: Graph) -> None:
+    refused = await graph.call("POST", "/directoryObjects/getByIds", {"ids": ["x"] * 150_000})
+    assert (refused.status, refused.code) == (400, "Request_BadRequest")
+    assert "too many members" in refused.body["error"]["message"]
+
+
+async def test_what_is_kept_is_not_nested_so_deep_that_lists_break(graph: Graph) -> None:
+    user = await a_user(graph, "eve")
+    deep: list[object] = []
+    for _ in range(900):
+        deep = [deep]
+    for path, member in ((f"/users/{user['id']}", "otherMails"), ("/applications", "tags")):
+        body = {member: deep} if path != "/applications" else {"displayName": "a", member: deep}
+        refused = await graph.call("PATCH" if path != "/applications" else "POST", path, body)
+        assert (refused.status, refused.code) == (400, "Request_BadRequest")
+    assert (await graph.call("PATCH", f"/users/{user['id']}", {"otherMails": [["a"]]})).status == 204
+    assert (await graph.call("GET", "/users")).status == 200
+
+
 async def test_applications_and_service_principals_as_create_for_rbac_makes_them(graph: Graph) -> None:
     assert (await graph.call("GET", "/servicePrincipals?$filter=displayName%20eq%20'rbac'")).body["value"] == []
     application = await an_application(graph, "rbac")

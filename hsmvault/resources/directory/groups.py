@@ -33,10 +33,11 @@ class NewGroup:
 
 @dataclass(frozen=True, slots=True)
 class GroupChange:
-    """None: as it is. details: members of PrincipalDetails that change."""
+    """None: as it is. details: members of PrincipalDetails that change. members: object ids of those that join."""
 
     display_name: str | None = None
     details: dict[str, str | bool] = field(default_factory=dict)
+    members: Sequence[str] = ()
 
 
 class Groups:
@@ -76,8 +77,8 @@ class Groups:
         return group
 
     async def update(self, actor: Actor, id: str, change: GroupChange) -> Principal:
-        """Raises NotFound, Forbidden, BadRequest."""
-        async with self._parts.database.write() as tx:
+        """All of it or nothing. Raises NotFound, Forbidden, BadRequest."""
+        async with self._parts.writing(is_there("members")) as tx:
             group = await principal_of(tx, actor.tenant_id, id, _GROUP)
             await permit_group(tx, actor, group)
             if change.display_name is not None:
@@ -85,6 +86,8 @@ class Groups:
             if change.details:
                 group = replace(group, details=_checked(msgspec.structs.replace(group.details, **change.details)))
             await directory.update_principal(tx, group)
+            for member in change.members:
+                await self._add(tx, group, member)
         return group
 
     async def delete(self, actor: Actor, id: str) -> None:
@@ -94,11 +97,12 @@ class Groups:
             await permit_group(tx, actor, group)
             await directory.delete_principal(tx, group)
 
-    async def members(self, actor: Actor, id: str, *, after: str, most: int) -> list[Principal]:
-        """The direct ones, by object id, behind `after`. Raises NotFound."""
+    async def members(self, actor: Actor, id: str, *, after: str, most: int, direct: bool = True) -> list[Principal]:
+        """By object id, behind `after`. direct: without those of the groups in it. Raises NotFound."""
+        read = memberships.members_of if direct else memberships.members_below
         async with self._parts.database.read() as tx:
             group = await principal_of(tx, actor.tenant_id, id, _GROUP)
-            ids = await memberships.members_of(tx, group.object_id, after=after, most=most)
+            ids = await read(tx, group.object_id, after=after, most=most)
             return await directory.principals_of(tx, actor.tenant_id, ids)
 
     async def groups_of(self, actor: Actor, id: str, *, direct: bool) -> list[Principal]:

@@ -23,7 +23,7 @@ from hsmvault.resources.pools.settings import PoolSettings
 from hsmvault.resources.vaults import refusals as vault_refusals
 from hsmvault.resources.vaults.rules import signed
 from hsmvault.resources.vaults.settings import Actor, Place
-from hsmvault.resources.vaults.vaults import delete_container
+from hsmvault.resources.vaults.vaults import check_group, delete_container
 from hsmvault.store import containers, management_operations, resource_groups, roles, worlds
 from hsmvault.store.database import Conflicted, Database, Transaction
 from hsmvault.store.management_operations import LongOperation, OperationStatus
@@ -120,6 +120,8 @@ class Pools:
     async def _put(self, place: Place, settings: PoolSettings, actor: Actor) -> ChangedPool:
         async with self._database.read() as tx:
             existing = await containers.find(tx, _POOL, place.name)
+            if existing is not None and not place.holds(existing):
+                await check_group(tx, place)
         if existing is None:
             return await self._make(place, settings, actor)
         if not place.holds(existing):
@@ -223,7 +225,8 @@ class Pools:
 async def _found(tx: Transaction, place: Place) -> Container:
     container = await containers.find(tx, _POOL, place.name)
     if container is None or container.deleted_at is not None or not place.holds(container):
-        raise refusals.not_found(place.name, place.group)
+        await check_group(tx, place)
+        raise refusals.not_found(place.name[:128], place.group)
     return container
 
 

@@ -25,6 +25,7 @@ _TYPES: Final = {
 }
 _KNOWN_TYPES: Final = {name.lower(): name for name in (*_TYPES.values(), "ForeignGroup", "Device")}
 _LONGEST_DESCRIPTION: Final = 1024
+_LONGEST_IDENTITY: Final = 1024  # an ARM id
 _MOST_AT_MANAGEMENT_GROUP: Final = 500  # "Azure RBAC limits"
 
 
@@ -81,6 +82,8 @@ class RoleAssignments:
             raise refusals.bad_format(f"The principal type '{asked.principal_type[:64]}' is not valid.")
         if len(asked.description) > _LONGEST_DESCRIPTION:
             raise refusals.bad_format(f"The description has more than {_LONGEST_DESCRIPTION} characters.")
+        if len(asked.delegated_identity) > _LONGEST_IDENTITY:
+            raise refusals.bad_format("The delegatedManagedIdentityResourceId is too long.")
         check_condition(asked.condition, asked.condition_version)
         where = scope_of(scope)
         async with self._database.read() as tx:
@@ -112,6 +115,7 @@ class RoleAssignments:
                 if found is not None:
                     return MadeAssignment(await self._changed(tx, found, wanted, by, now), is_new=False)
                 scope = scope_of(wanted.scope)
+                await check_there(tx, wanted.tenant_id, scope)  # or it would wait there for what is recovered or made
                 above = await scopes_at_and_above(tx, wanted.tenant_id, scope)
                 if not await usable_at(tx, wanted.tenant_id, wanted.role_id, above):  # it was there a moment ago
                     raise refusals.definition_not_found(wanted.role_id)

@@ -21,9 +21,10 @@ _BUILT_IN_NAMES: Final = {one.name.lower(): one for one in builtin_roles.BUILT_I
 _LONGEST_NAME: Final = 512
 _LONGEST_DESCRIPTION: Final = 2048
 _MOST_IN_TENANT: Final = 5000  # "Azure RBAC limits"
-_MOST_BLOCKS: Final = 16  # guessed, as are the next two: real roles have one block and some dozens of actions
-_MOST_ACTIONS: Final = 2048
-_MOST_SCOPES: Final = 2048
+_MOST_BLOCKS: Final = 16  # guessed, as are the next three: real roles have one block and some dozens of actions
+_MOST_ACTIONS: Final = 512
+_MOST_SCOPES: Final = 512
+_LONGEST_TEXTS: Final = 65_536  # characters of all actions, conditions and scopes: a tenant may have thousands of roles
 
 Check = Callable[[RoleDefinition | None, RoleDefinition], Awaitable[None]]
 """Raises Forbidden unless the caller may replace the first definition, None for a new one, by the second."""
@@ -107,6 +108,9 @@ class RoleDefinitions:
         if asked.name.strip().lower() in _BUILT_IN_NAMES:
             raise refusals.name_taken()
         _check_permissions(asked.permissions)
+        texts = [text for block in asked.permissions for text in (*_actions_of(block), block.condition)]
+        if sum(map(len, (*texts, *asked.assignable_scopes))) > _LONGEST_TEXTS:
+            raise refusals.bad_format(f"All texts of a role have at most {_LONGEST_TEXTS} characters together.")
         scopes = await self._assignable(tenant_id, asked)
         return RoleDefinition(
             id=role_id,
@@ -207,16 +211,15 @@ async def _find(tx: Transaction, tenant_id: str, role_id: str) -> RoleDefinition
     return found if found is not None and found.tenant_id == tenant_id else None
 
 
+def _actions_of(block: Permission) -> tuple[str, ...]:
+    return (*block.actions, *block.not_actions, *block.data_actions, *block.not_data_actions)
+
+
 def _check_permissions(permissions: tuple[Permission, ...]) -> None:
     """Raises BadRequest."""
     if not 0 < len(permissions) <= _MOST_BLOCKS:
         raise refusals.bad_format(f"A role has 1 to {_MOST_BLOCKS} permissions.")
-    actions = [
-        action
-        for block in permissions
-        for some in (block.actions, block.not_actions, block.data_actions, block.not_data_actions)
-        for action in some
-    ]
+    actions = [action for block in permissions for action in _actions_of(block)]
     if len(actions) > _MOST_ACTIONS:
         raise refusals.bad_format(f"A role has at most {_MOST_ACTIONS} actions.")
     for action in actions:

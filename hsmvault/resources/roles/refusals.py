@@ -95,6 +95,10 @@ def definition_not_found(role_id: str) -> NotFound:
     )
 
 
+def deny_assignment_not_found(name: str) -> NotFound:
+    return NotFound(f"The deny assignment '{name[:64]}' is not found.", code="DenyAssignmentNotFound")
+
+
 def definition_is_built_in() -> Forbidden:
     return Forbidden("Built-in role definitions cannot be changed.", code="RoleDefinitionUpdateNotPermitted")
 

@@ -1,7 +1,7 @@
 """The life of vaults: create, change, read, list, delete.
 
-Every change is one transaction that compares the vault's revision with the one that was read. Whoever loses against
-another request begins again with what that has left, so that nothing of either is lost, and nothing is half done.
+Every change is one transaction, made of the vault as it is then: whoever comes second goes by what the first has left,
+so that nothing of either is lost, and nothing is half done.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -22,6 +22,8 @@ _ATTEMPTS: Final = 5  # guessed: that so many others come in between is no accid
 _VAULT: Final = ContainerKind.VAULT
 
 Result = TypeVar("Result")
+Alteration = Callable[[Container], Container]
+"""What a request makes of a vault. Raises BadRequest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +74,21 @@ class Vaults:
     async def patch(self, place: Place, settings: VaultSettings, actor: Actor, may_switch: MaySwitch) -> Container:
         """Change what the settings say. Raises NotFound, BadRequest, Conflict."""
 
-        async def change(container: Container) -> Container:
-            wanted = rules.changed(container, settings, whole=False, subnets=self._subnets)
-            await _check_model(container, wanted, may_switch)
-            return wanted
+        def change(container: Container) -> Container:
+            return rules.changed(container, settings, whole=False, subnets=self._subnets)
 
-        return await self._change(place, change, actor)
+        return await self._change(place, change, actor, may_switch)
 
     async def change_policies(
         self, place: Place, kind: Change, policies: Sequence[AccessPolicy], actor: Actor
     ) -> Container:
         """Add to access policies, replace them or take from them. Raises NotFound, BadRequest, Conflict."""
 
-        async def change(container: Container) -> Container:
+        def change(container: Container) -> Container:
             after = access_policies.changed(container.access_policies, kind, policies, container.tenant_id)
             return replace(container, access_policies=after)
 
-        return await self._change(place, change, actor)
+        return await self._change(place, change, actor, _never)
 
     async def get(self, place: Place) -> Container:
         """Raises NotFound."""
@@ -139,6 +139,8 @@ class Vaults:
     ) -> Put:
         async with self._database.read() as tx:
             existing = await containers.find(tx, _VAULT, place.name)
+            if existing is not None and not place.holds(existing):
+                await check_group(tx, place)
         if existing is None:
             return await self._make(place, settings, actor, rbac=rbac)
         if not place.holds(existing):
@@ -149,9 +151,11 @@ class Vaults:
         if settings.recover:
             return Put(existing, is_new=False)  # an answer that was lost: the client asks once more
         _check_location(existing, settings, place)
-        wanted = rules.changed(existing, settings, whole=True, subnets=self._subnets)
-        await _check_model(existing, wanted, may_switch)
-        return Put(await self._write(existing, wanted, actor), is_new=False)
+
+        def change(container: Container) -> Container:
+            return rules.changed(container, settings, whole=True, subnets=self._subnets)
+
+        return Put(await self._carry_out(existing, change, actor, may_switch), is_new=False)
 
     async def _make(self, place: Place, settings: VaultSettings, actor: Actor, *, rbac: bool) -> Put:
         if settings.recover:
@@ -194,25 +198,46 @@ class Vaults:
             await containers.update(tx, recovered)
         return replace(recovered, revision=recovered.revision + 1)
 
-    async def _change(
-        self, place: Place, change: Callable[[Container], Awaitable[Container]], actor: Actor
-    ) -> Container:
+    async def _change(self, place: Place, change: Alteration, actor: Actor, may_switch: MaySwitch) -> Container:
         async def attempt() -> Container:
             async with self._database.read() as tx:
                 container = await _found(tx, place)
-            return await self._write(container, await change(container), actor)
+            return await self._carry_out(container, change, actor, may_switch)
 
         return await self._again(place.name, attempt)
 
-    async def _write(self, before: Container, wanted: Container, actor: Actor) -> Container:
+    async def _carry_out(self, read: Container, change: Alteration, actor: Actor, may_switch: MaySwitch) -> Container:
+        """On the vault as it is now, which may be newer than it was read. Raises BadRequest, and Conflicted when it has
+        to be read again.
+
+        Another permission model is what somebody has to be asked about, which takes its time: so that change is made of
+        the vault as it was read, or not at all.
+        """
+        wanted = change(read)
+        switches = wanted.authorization is not read.authorization
+        if switches and not await may_switch():
+            raise refusals.model_change()
+        if wanted == read:
+            return read
+        async with self._database.write() as tx:
+            if switches:
+                return await self._write(tx, read, wanted, actor)
+            found = await containers.by_id(tx, read.id)
+            if found is None or found.deleted_at is not None:
+                raise Conflicted("the vault was deleted meanwhile")
+            wanted = change(found)
+            if wanted.authorization is not found.authorization:
+                raise Conflicted("the permission model was changed meanwhile")
+            return await self._write(tx, found, wanted, actor)
+
+    async def _write(self, tx: Transaction, before: Container, wanted: Container, actor: Actor) -> Container:
         """A body that changes nothing changes nothing: neither the revision nor systemData."""
         if wanted == before:
             return before
         now = int(self._clock.now())
         after = rules.signed(wanted, actor, now)
-        async with self._database.write() as tx:
-            await containers.update(tx, after)
-            await events.announce(tx, before, after, self._identifiers, now)
+        await containers.update(tx, after)
+        await events.announce(tx, before, after, self._identifiers, now)
         return replace(after, revision=after.revision + 1)
 
     async def _again(self, name: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
@@ -235,8 +260,15 @@ async def delete_container(tx: Transaction, container: Container, now: int) -> N
 async def _found(tx: Transaction, place: Place) -> Container:
     container = await containers.find(tx, _VAULT, place.name)
     if container is None or container.deleted_at is not None or not place.holds(container):
-        raise refusals.not_found(place.name, place.group)
+        await check_group(tx, place)
+        raise refusals.not_found(place.name[:128], place.group)
     return container
+
+
+async def check_group(tx: Transaction, place: Place) -> None:
+    """For what is not found: the resource group is named before what is missing in it. Raises NotFound."""
+    if await resource_groups.find(tx, place.subscription_id, place.group) is None:
+        raise refusals.group_not_found(place.group[:90])
 
 
 def _check_location(existing: Container, settings: VaultSettings, place: Place) -> None:
@@ -246,7 +278,5 @@ def _check_location(existing: Container, settings: VaultSettings, place: Place) 
         raise refusals.other_location(place.name, place.group, existing.location, wanted[:64])
 
 
-async def _check_model(before: Container, after: Container, may_switch: MaySwitch) -> None:
-    """Raises BadRequest (InsufficientPermissions)."""
-    if before.authorization is not after.authorization and not await may_switch():
-        raise refusals.model_change()
+async def _never() -> bool:
+    return False

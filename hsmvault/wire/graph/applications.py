@@ -30,6 +30,7 @@ _KEPT = frozenset(
 _PARTS = {"web": RedirectKind.WEB, "spa": RedirectKind.SPA, "publicClient": RedirectKind.PUBLIC}
 _IN_PARTS = frozenset({"homePageUrl", "logoutUrl", "implicitGrantSettings", "redirectUriSettings"})
 _BY_CLIENT = "appId="
+_OF_THE_SERVER = frozenset({"customKeyIdentifier", "hint", "keyId", "secretText"})  # of a secret
 _LONGEST_CERTIFICATE = 64 * 1024  # characters of base64
 
 
@@ -166,12 +167,12 @@ async def add_password(directory: Directory, request: GraphRequest, application:
     """The text of the secret is in this answer and in no other."""
     body = Members.of(request.body)
     wanted = body.inner("passwordCredential") or Members({})
+    display_name = wanted.text("displayName") or ""
+    starts, expires = wanted.time("startDateTime"), wanted.time("endDateTime")
+    wanted.kept(_OF_THE_SERVER)
+    body.end()
     credential, secret = await directory.credentials.add_secret(
-        request.actor,
-        application.object_id,
-        display_name=wanted.text("displayName") or "",
-        starts=wanted.time("startDateTime"),
-        expires=wanted.time("endDateTime"),
+        request.actor, application.object_id, display_name=display_name, starts=starts, expires=expires
     )
     shown = {
         "@odata.context": request.context("microsoft.graph.passwordCredential"),
@@ -181,7 +182,9 @@ async def add_password(directory: Directory, request: GraphRequest, application:
 
 
 async def remove_password(directory: Directory, request: GraphRequest, application: Application) -> WireAnswer:
-    id = Members.of(request.body).required("keyId")
+    body = Members.of(request.body)
+    id = body.required("keyId")
+    body.end()
     await directory.credentials.remove(request.actor, application.object_id, id, CredentialKind.SECRET)
     return WireAnswer(204, used=application.object_id)
 

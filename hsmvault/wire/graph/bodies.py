@@ -5,13 +5,16 @@ null stands for the empty text and for the empty list, as clients clear a proper
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 
 from hsmvault.model.strict_json import NotStrictJson, parse_object
 from hsmvault.resources.directory.refusals import bad, invalid
+from hsmvault.wire.codec import LARGE_BYTES
 
 _REFERENCE = re.compile(r".*[/(]'?([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})'?\)?", re.ASCII)
+_MOST_MEMBERS = 4096  # of a large body: reading a million takes a second, and nobody else is served meanwhile
+_DEEPEST = 16  # of what is kept; guessed: what clients send has two or three levels
 _FLAGS: Mapping[object, bool] = {"true": True, "True": True, "false": False, "False": False}
 
 
@@ -26,6 +29,8 @@ class Members:
         """No body is an empty object."""
         if not body.strip():
             return cls({})
+        if len(body) > LARGE_BYTES and body.count(b",") > _MOST_MEMBERS:
+            raise bad("The request payload has too many members.")
         try:
             return cls(parse_object(body))
         except NotStrictJson:
@@ -124,7 +129,11 @@ class Members:
         for name in left:
             if "@" not in name and name not in allowed:
                 raise bad(f"Invalid property '{name[:64]}'.")
-        return {name: value for name, value in left.items() if "@" not in name}
+        kept = {name: value for name, value in left.items() if "@" not in name}
+        for name, value in kept.items():
+            if _depth(value) > _DEEPEST:
+                raise invalid(name)
+        return kept
 
     def end(self) -> None:
         """Nothing may be left."""
@@ -145,6 +154,22 @@ def with_kept(before: str, changed: Mapping[str, object]) -> str:
 def read_kept(kept: str) -> dict[str, object]:
     members: dict[str, object] = json.loads(kept)
     return members
+
+
+def _depth(value: object) -> int:
+    """How deep lists and objects are nested, level by level: what goes in as deep as the reader bears it might not come
+    out where less of the stack is left, and break every list that it is in.
+    """
+    depth, level = 0, [value]
+    while level := [inner for one in level if isinstance(one, list | dict) for inner in _inner(one)]:
+        depth += 1
+        if depth > _DEEPEST:
+            break
+    return depth
+
+
+def _inner(value: list[object] | dict[str, object]) -> Iterable[object]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _referred(url: str) -> str:

@@ -6,7 +6,7 @@ A filter is read into a small tree and asked about each object as it would be sh
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from hsmvault.errors import BadRequest
@@ -16,6 +16,7 @@ Shown = Mapping[str, object]
 _LONGEST = 4096
 _DEEPEST = 20
 _MOST_TESTS = 100
+_SCALARS = (str, int, float, bool, type(None))
 _TOKEN = re.compile(r"\s*(?:'((?:[^']|'')*)'|([A-Za-z_][A-Za-z0-9_./]*)|(-?[0-9][0-9A-Za-z:.+-]*)|([(),:]))")
 _FUNCTIONS: Mapping[str, Callable[[str, str], bool]] = {
     "startswith": str.startswith,
@@ -31,6 +32,14 @@ class Test:
     word: str
     path: tuple[str, ...]
     values: tuple[object, ...]
+    _folded: frozenset[object] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_folded", frozenset(map(_folded, self.values)))  # the class is frozen
+
+    def has(self, value: object) -> bool:
+        """Whether it is one of the values, however many they are. A list or an object is none."""
+        return isinstance(value, _SCALARS) and _folded(value) in self._folded
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +106,7 @@ def wanted(node: Node | None, name: str) -> str | None:
 def _passes(test: Test, value: object) -> bool:
     if test.word in _FUNCTIONS:
         return isinstance(value, str) and _FUNCTIONS[test.word](value.lower(), str(test.values[0]).lower())
-    is_equal = any(_folded(value) == _folded(expected) for expected in test.values)
-    return not is_equal if test.word == "ne" else is_equal
+    return test.has(value) is (test.word != "ne")
 
 
 def _folded(value: object) -> object:

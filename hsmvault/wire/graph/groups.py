@@ -14,7 +14,6 @@ from hsmvault.wire.graph.bodies import Members
 from hsmvault.wire.graph.lists import Listing, Shown, select
 from hsmvault.wire.graph.requests import GraphHandler, GraphRequest
 
-_PAGE = 200
 _MOST_MEMBERS_PATCHED = 20
 _TOLERATED = frozenset({"visibility", "isAssignableToRole"})
 
@@ -74,11 +73,10 @@ class GroupHandlers:
         if len(members) > _MOST_MEMBERS_PATCHED:
             raise bad(f"At most {_MOST_MEMBERS_PATCHED} members can be added in one request.")
         texts = {"description": body.text("description"), "mail_nickname": body.text("mailNickname")}
-        change = GroupChange(body.text("displayName"), {name: text for name, text in texts.items() if text is not None})
+        details: dict[str, str | bool] = {name: text for name, text in texts.items() if text is not None}
+        change = GroupChange(body.text("displayName"), details, members)
         body.kept(_TOLERATED)
         group = await self._directory.groups.update(request.actor, request.names["id"], change)
-        for member in members:
-            await self._directory.groups.add_member(request.actor, group.object_id, member)
         return WireAnswer(204, used=group.object_id)
 
     async def delete(self, request: GraphRequest) -> WireAnswer:
@@ -86,36 +84,20 @@ class GroupHandlers:
         return WireAnswer(204)
 
     async def members(self, request: GraphRequest) -> WireAnswer:
-        groups, actor, id = self._directory.groups, request.actor, request.names["id"]
-        listing = Listing(
-            "directoryObjects",
-            lambda after, most: groups.members(actor, id, after=after, most=most),
-            lambda row: row.object_id,
-            typed_rows,
-        )
-        return await listing.answer(request)
+        return await self._members(request, direct=True).answer(request)
 
     async def transitive_members(self, request: GraphRequest) -> WireAnswer:
         """Each once, whatever circles the groups make."""
-        groups, actor = self._directory.groups, request.actor
-        found: dict[str, Principal] = {}
-        waiting = [request.names["id"]]
-        while waiting:
-            id, after = waiting.pop(), ""
-            while page := await groups.members(actor, id, after=after, most=_PAGE):
-                for member in page:
-                    if member.object_id not in found:
-                        found[member.object_id] = member
-                        if member.kind is PrincipalKind.GROUP:
-                            waiting.append(member.object_id)
-                after = page[-1].object_id
-        ordered = [found[id] for id in sorted(found)]
+        return await self._members(request, direct=False).answer(request)
 
-        async def page_of(after: str, most: int) -> Sequence[Principal]:
-            return [one for one in ordered if one.object_id > after][:most]
-
-        listing = Listing("directoryObjects", page_of, lambda row: row.object_id, typed_rows)
-        return await listing.answer(request)
+    def _members(self, request: GraphRequest, *, direct: bool) -> Listing[Principal]:
+        groups, actor, id = self._directory.groups, request.actor, request.names["id"]
+        return Listing(
+            "directoryObjects",
+            lambda after, most: groups.members(actor, id, after=after, most=most, direct=direct),
+            lambda row: row.object_id,
+            typed_rows,
+        )
 
     async def add_member(self, request: GraphRequest) -> WireAnswer:
         member = Members.of(request.body).reference()

@@ -97,7 +97,10 @@ class ObjectHandlers:
         return WireAnswer(204)
 
     async def owned(self, request: GraphRequest) -> WireAnswer:
-        return await self._owned_by(request, await self._principal_id(request))
+        id = await self._principal_id(request)
+        if not await self._directory.by_ids(request.actor, [id]):
+            raise not_found(id)
+        return await self._owned_by(request, id)
 
     async def own(self, request: GraphRequest) -> WireAnswer:
         check_delegated(request)

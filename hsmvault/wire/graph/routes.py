@@ -133,23 +133,28 @@ ROWS: tuple[Row, ...] = (
 
 class GraphRouter:
     def __init__(self) -> None:
-        self._rows = [(row, tuple(row.path.lower().split("/"))) for row in ROWS]
+        self._rows: dict[int, list[tuple[Row, tuple[str, ...]]]] = {}  # by the number of segments
+        for row in ROWS:
+            pattern = tuple(row.path.lower().split("/"))
+            self._rows.setdefault(len(pattern), []).append((row, pattern))
 
     def find(self, method: str, segments: tuple[str, ...]) -> Match | None:
         """Segments with a name before those with a variable."""
         found = [
-            match for row, pattern in self._rows if row.method == method and (match := _fit(row, pattern, segments))
+            match
+            for row, pattern in self._rows.get(len(segments), ())
+            if row.method == method and (match := _fit(row, pattern, segments))
         ]
         return min(found, key=lambda match: len(match.names), default=None)
 
     def methods(self, segments: tuple[str, ...]) -> tuple[str, ...]:
         """Those that the path has."""
-        return tuple(sorted({row.method for row, pattern in self._rows if _fit(row, pattern, segments)}))
+        rows = self._rows.get(len(segments), ())
+        return tuple(sorted({row.method for row, pattern in rows if _fit(row, pattern, segments)}))
 
 
 def _fit(row: Row, pattern: tuple[str, ...], segments: tuple[str, ...]) -> Match | None:
-    if len(pattern) != len(segments):
-        return None
+    """pattern and segments: as many of the one as of the other."""
     names: dict[str, str] = {}
     for expected, given in zip(pattern, segments, strict=True):
         if expected.startswith("{"):

@@ -13,7 +13,7 @@ from hsmvault.resources.resource_groups import ResourceGroups
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import encode_body
 from hsmvault.wire.management.bodies import decode_request
-from hsmvault.wire.management.pages import asked_items, asked_place, page_of
+from hsmvault.wire.management.pages import asked_items, asked_place, of_group, page_of
 from hsmvault.wire.management.requests import ManagementHandler, ManagementRequest
 
 _READ = "Microsoft.Resources/subscriptions/resourceGroups/read"
@@ -98,7 +98,10 @@ class GroupHandlers:
 
     async def _resources_of_group(self, request: ManagementRequest) -> WireAnswer:
         """Raises NotFound for the group."""
-        group = await self._groups.get(request.names["subscription"], request.names["group"])
+        reading = self._groups.get(request.names["subscription"], request.names["group"])
+        group = await of_group(request, reading, None)
+        if group is None:
+            return page_of(request, "", [], "")
         return await self._shown_resources(request, f"{group.resource_id}/resources", group.name)
 
     async def _shown_resources(self, request: ManagementRequest, path: str, group: str | None) -> WireAnswer:

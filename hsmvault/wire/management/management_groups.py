@@ -90,7 +90,9 @@ class ManagementGroupHandlers:
         )
 
     async def _change(self, request: ManagementRequest, display_name: str | None, parent: str | None) -> WireAnswer:
-        """Asked for at the group; of a new one, and of where it moves to and from, at the parents."""
+        """Asked for at the group; of a new one, and of where it moves to and from, at the parents. Whoever moves a
+        group gives what is in it to those who have roles above its new place: that takes the right to give roles.
+        """
         tenant_id, name = request.tenant_id, request.names["name"]
         found = await self._groups.find(tenant_id, name)
         asked: list[str] = []
@@ -100,9 +102,10 @@ class ManagementGroupHandlers:
             asked.append(name)
             if parent is not None and stored_name(tenant_id, parent) != found.parent:
                 asked += [parent, found.parent or tenant_id]
+                await _permit(request, _ASSIGN, management_group_id(name))
         for one in asked:
             await _permit(request, _WRITE, management_group_id(one))
-        return ok(_shown(await self._groups.put(tenant_id, name, display_name, parent)))
+        return ok(_shown(await self._groups.put(tenant_id, name, display_name, parent, before=found)))
 
     async def _delete(self, request: ManagementRequest) -> WireAnswer:
         """Done when it is answered; clients take nothing but 202 and 204."""
@@ -116,7 +119,7 @@ class ManagementGroupHandlers:
 
     async def _subscription(self, request: ManagementRequest) -> WireAnswer:
         name = request.names["name"]
-        found = await self._groups.subscription(request.tenant_id, request.names["id"])
+        found = await self._groups.subscription_in(request.tenant_id, name, request.names["id"])
         return ok(_shown_subscription(name, found))
 
     async def _move(self, request: ManagementRequest) -> WireAnswer:

@@ -4,17 +4,37 @@ The token needs no seal: it says behind which name to go on, and every page show
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
 from urllib.parse import quote
 
-from hsmvault.errors import BadRequest
+from hsmvault.errors import BadRequest, NotFound
 from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import from_base64url, to_base64url
 from hsmvault.wire.management.requests import ManagementRequest
 
 MOST_ITEMS = 1000
+_READ_GROUP = "Microsoft.Resources/subscriptions/resourceGroups/read"
 _TOP = re.compile(r"[1-9][0-9]{0,5}", re.ASCII)
 _KEPT = ("$filter", "$top", "$expand")
+
+
+Found = TypeVar("Found")
+
+
+async def of_group(request: ManagementRequest, reading: Awaitable[Found], nothing: Found) -> Found:
+    """What was found in the resource group of a path. A list shows what its caller may read: to who may read nothing
+    there, a group that is not there looks like one that is, and nothing is in it.
+
+    Raises NotFound for who may read the group, or all that the list shows of it.
+    """
+    try:
+        return await reading
+    except NotFound:
+        for action in (request.operation.action, _READ_GROUP):
+            if await request.may(action, request.scope):
+                raise
+        return nothing
 
 
 def asked_items(request: ManagementRequest) -> int:

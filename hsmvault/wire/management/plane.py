@@ -1,12 +1,13 @@
 """The management plane: one request, down its pipeline and back up."""
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from aiohttp.web import BaseRequest
 
 from hsmvault.clock import Clock
-from hsmvault.errors import MethodNotAllowed, NotBuilt, NotFound, RequestError, Unauthorized
-from hsmvault.model.management import Asks
+from hsmvault.errors import BadRequest, MethodNotAllowed, NotBuilt, NotFound, RequestError, Unauthorized
+from hsmvault.model.management import OPERATIONS, Asks
 from hsmvault.model.network import Address
 from hsmvault.model.principals import Caller
 from hsmvault.pipeline.authentication import has_bearer
@@ -21,6 +22,8 @@ from hsmvault.wire.management.requests import ManagementHandler, ManagementReque
 from hsmvault.wire.management.routes import ManagementMatch, ManagementRouter, split
 from hsmvault.wire.management.versions import ManagementVersions
 from hsmvault.wire.reading import read_body
+
+_NAMESPACES: Final = frozenset(operation.provider.lower() for operation in OPERATIONS)
 
 
 class ManagementPlane:
@@ -119,7 +122,10 @@ class ManagementPlane:
         caller: Caller,
         tenant_id: str,
     ) -> WireAnswer:
-        query = parse_query(request.raw_path.partition("?")[2])  # as it came: decoded once, by us
+        try:
+            query = parse_query(request.raw_path.partition("?")[2])  # as it came: decoded once, by us
+        except BadRequest as error:
+            raise _in_arm(error) from error
         if match is None:
             if self._router.methods(path):
                 raise MethodNotAllowed(f"The requested resource does not support http method '{request.method[:16]}'.")
@@ -133,6 +139,10 @@ class ManagementPlane:
         async def may(action: str, resource_id: str) -> bool:
             return await self._pipeline.may(caller, tenant_id, action, resource_id)
 
+        try:
+            body = await read_body(request, self._limits.largest_bytes, self._limits.seconds)
+        except BadRequest as error:
+            raise _in_arm(error) from error
         return await handler(
             ManagementRequest(
                 operation=operation,
@@ -142,7 +152,7 @@ class ManagementPlane:
                 caller=caller,
                 origin=destination.origin,
                 query=query,
-                body=await read_body(request, self._limits.largest_bytes, self._limits.seconds),
+                body=body,
                 api_version=call.api_version,
                 served_as=served_as,
                 may=may,
@@ -158,14 +168,18 @@ def _subscription(path: str) -> str:
     return segments[1].lower()[:64]
 
 
+def _in_arm(error: BadRequest) -> BadRequest:
+    """What every plane refuses in the same words, with the resource manager's code."""
+    return BadRequest(error.message, code="BadRequest")
+
+
 def _no_route(path: str) -> NotFound:
     segments = split(path) or ()
     lowered = [segment.lower() for segment in segments]
     if "providers" in lowered:
         at = len(lowered) - 1 - lowered[::-1].index("providers")
         namespace = segments[at + 1][:128] if at + 1 < len(segments) else ""
-        known = ("microsoft.keyvault", "microsoft.authorization", "microsoft.insights", "microsoft.resources")
-        if namespace.lower() not in known:
+        if namespace.lower() not in _NAMESPACES:
             return NotFound(f"The resource namespace '{namespace}' is invalid.", code="InvalidResourceNamespace")
         return NotFound(
             f"The resource type could not be found in the namespace '{namespace}'.", code="InvalidResourceType"

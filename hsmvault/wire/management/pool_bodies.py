@@ -51,9 +51,14 @@ class CheckPoolName(msgspec.Struct, frozen=True):
     name: str
 
 
+def patch_pool_settings(content: bytes) -> PoolSettings:
+    """An empty body changes nothing. Raises BadRequest."""
+    return pool_settings(content or b"{}")
+
+
 def pool_settings(content: bytes) -> PoolSettings:
-    """An empty body of a PATCH changes nothing. Raises BadRequest."""
-    body = decode_request(content or b"{}", Pool)
+    """Raises BadRequest."""
+    body = decode_request(content, Pool)
     given = body.properties or PoolProperties()
     identity = body.identity
     return PoolSettings(

@@ -21,7 +21,8 @@ from hsmvault.wire.management import pool_answers as answers
 from hsmvault.wire.management.bodies import decode_request
 from hsmvault.wire.management.container_pages import ManagementPages
 from hsmvault.wire.management.operation_results import POOLS, accepted, poll_headers
-from hsmvault.wire.management.pool_bodies import CheckPoolName, pool_settings
+from hsmvault.wire.management.pages import of_group
+from hsmvault.wire.management.pool_bodies import CheckPoolName, patch_pool_settings, pool_settings
 from hsmvault.wire.management.requests import ManagementHandler, ManagementRequest
 from hsmvault.wire.management.vault_answers import OriginOf
 from hsmvault.wire.management.vaults import actor_of
@@ -57,7 +58,7 @@ class PoolHandlers:
         return self._begun(request, await self._pools.put(pool_place(request), settings, actor_of(request)))
 
     async def _patch(self, request: ManagementRequest) -> WireAnswer:
-        settings = pool_settings(request.body)
+        settings = patch_pool_settings(request.body)
         return self._begun(request, await self._pools.patch(pool_place(request), settings, actor_of(request)))
 
     async def _delete(self, request: ManagementRequest) -> WireAnswer:
@@ -70,7 +71,7 @@ class PoolHandlers:
         subscription, group = request.names["subscription"], request.names["group"]
 
         async def read(after: str, most: int) -> list[Container]:
-            return await self._pools.of_group(subscription, group, after, most)
+            return await of_group(request, self._pools.of_group(subscription, group, after, most), [])
 
         return await self._pages.answer(
             request,

@@ -8,6 +8,7 @@ Extensions (Microsoft.Authorization, Microsoft.Insights) apply to any scope: the
 parts the scope from their own path.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -16,6 +17,8 @@ from hsmvault.model.management import OPERATIONS, ManagementOperation, permissio
 
 _LONGEST_PATH = 4096
 _MOST_SEGMENTS = 64
+_LONGEST_SEGMENT = 260  # no name of a resource is longer ("Naming rules and restrictions for Azure resources")
+_VARIABLE = re.compile(r"\{([a-z]+)\}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +100,8 @@ def split(path: str) -> tuple[str, ...] | None:
             return None
         if segment in (".", "..") or "/" in segment or "\\" in segment or not segment.isprintable():
             return None
+        if len(segment) > _LONGEST_SEGMENT:
+            return None
         segments.append(segment)
     return tuple(segments) if len(segments) <= _MOST_SEGMENTS else None
 
@@ -114,6 +119,5 @@ def _names(pattern: tuple[str, ...], segments: tuple[str, ...]) -> dict[str, str
 
 
 def _filled(template: str, names: Mapping[str, str]) -> str:
-    for name, value in names.items():
-        template = template.replace("{" + name + "}", value)
-    return template
+    """In one go: a value that looks like a variable stands for itself."""
+    return _VARIABLE.sub(lambda found: names[found[1]], template)

@@ -15,6 +15,7 @@ from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.management import vault_answers as answers
 from hsmvault.wire.management.bodies import decode_request
 from hsmvault.wire.management.container_pages import ManagementPages
+from hsmvault.wire.management.pages import of_group
 from hsmvault.wire.management.requests import ManagementHandler, ManagementRequest
 from hsmvault.wire.management.vault_answers import OriginOf
 from hsmvault.wire.management.vault_bodies import CheckName, patch_settings, policies_of, put_settings
@@ -81,7 +82,7 @@ class VaultHandlers:
         path = quote(f"/subscriptions/{subscription}/resourceGroups/{group}/providers/{TYPE}")
 
         async def read(after: str, most: int) -> list[Container]:
-            return await self._vaults.of_group(subscription, group, after, most)
+            return await of_group(request, self._vaults.of_group(subscription, group, after, most), [])
 
         return await self._pages.answer(
             request, path, read, self._vault, _name_of, may_see=lambda row: request.may(READ, row.resource_id)

@@ -60,7 +60,7 @@ async def test_the_root_group_is_there_and_stays_as_it_is(govern: Govern) -> Non
         assert [child["name"] for child in root["properties"]["children"]] == [SUBSCRIPTION]
         for method, content in (("PUT", body("Other")), ("PATCH", {"displayName": "Other"})):
             assert (await service.ask(method, ROOT, content)).code == "InvalidManagementGroupName"
-        assert (await service.ask("DELETE", ROOT)).status == 204
+        assert (await service.ask("DELETE", ROOT)).status == 400
         assert (await service.ask("GET", ROOT)).json["properties"]["displayName"] == "Tenant Root Group"
 
 
@@ -133,6 +133,30 @@ async def test_moving_a_subscription_takes_the_right_to_give_roles_in_it(govern:
         assert (refused.status, refused.code) == (403, "AuthorizationFailed")
         theirs = await service.ask("PUT", f"{GROUPS}/top/subscriptions/{THEIRS}")
         assert (theirs.status, theirs.code) == (404, "SubscriptionNotFound")
+
+
+async def test_who_reads_a_group_does_not_read_the_subscriptions_beside_it(govern: Govern) -> None:
+    async with govern(surroundings) as service:
+        await have(service, "top")
+        await give(service, NOBODY, OWNER, f"{GROUPS}/top")
+        hidden = await service.ask("GET", f"{GROUPS}/top/subscriptions/{SUBSCRIPTION}", token=service.of(NOBODY))
+        assert (hidden.status, hidden.code) == (404, "NotFound")
+        assert (await service.ask("GET", f"{ROOT}/subscriptions/{SUBSCRIPTION}")).status == 200
+
+
+async def test_moving_a_group_takes_the_right_to_give_roles_in_it(govern: Govern) -> None:
+    async with govern(surroundings) as service:
+        await have(service, "victims", "mine")
+        await service.ask("PUT", f"{GROUPS}/victims/subscriptions/{SUBSCRIPTION}")
+        await give(service, NOBODY, builtin_roles.BY_NAME["Contributor"].id, ROOT)  # writes every group
+        await give(service, NOBODY, OWNER, f"{GROUPS}/mine")
+        nobody = service.of(NOBODY)
+        for method, content in (("PUT", body("V", "mine")), ("PATCH", {"parentGroupId": f"{GROUPS}/mine"})):
+            refused = await service.ask(method, f"{GROUPS}/victims", content, token=nobody)
+            assert (refused.status, refused.code) == (403, "AuthorizationFailed")
+            assert "roleAssignments/write" in refused.json["error"]["message"]
+        assert (await service.ask("PATCH", f"{GROUPS}/victims", {"displayName": "V"}, token=nobody)).status == 200
+        assert (await service.ask("PUT", f"{GROUPS}/victims", body("V", "mine"))).status == 200
 
 
 async def test_a_deleted_group_takes_its_role_assignments_along(govern: Govern) -> None:

@@ -153,10 +153,14 @@ async def test_what_cannot_be_read_changes_nothing(service: ManagementService, c
 
 async def test_what_is_not_there_is_not_found(service: ManagementService) -> None:
     assert (await put(service, VAULT_ID, body("Approved"))).code == "ResourceNotFound"
-    for home in (f"{PROVIDER}/vaults/other", f"{PROVIDER}/managedHSMs/north", VAULT_ID.replace("/rg/", "/other/")):
+    for home, code in (
+        (f"{PROVIDER}/vaults/other", "ResourceNotFound"),
+        (f"{PROVIDER}/managedHSMs/north", "ResourceNotFound"),
+        (VAULT_ID.replace("/rg/", "/other/"), "ResourceGroupNotFound"),
+    ):
         for method, content in (("GET", None), ("PUT", asked()), ("DELETE", None)):
             answer = await service.ask(method, f"{home}/privateEndpointConnections/one", content)
-            assert (answer.status, answer.code) == (404, "ResourceNotFound")
+            assert (answer.status, answer.code) == (404, code)
 
 
 @pytest.mark.parametrize("name", ["%20", "-", "a%3Cb", "x" * 81])

@@ -69,6 +69,21 @@ def test_the_permission_is_asked_for_at_the_resource_that_is_meant(name: str, sc
     assert found.scope == scope
 
 
+def test_a_name_that_looks_like_a_variable_is_asked_about_as_it_stands() -> None:
+    """Else the permission would be asked for at one group, and the work be done in another."""
+    path = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/{{vault}}/providers/Microsoft.KeyVault/vaults/rg"
+    found = ROUTER.find("GET", path)
+    assert found is not None
+    assert (found.names["group"], found.scope) == ("{vault}", path)
+
+
+@pytest.mark.parametrize("name", ["x" * 261, "%41" * 261])
+def test_a_name_that_nothing_can_have_has_no_route(name: str) -> None:
+    assert ROUTER.find("GET", f"{GROUP}/providers/Microsoft.KeyVault/vaults/{name}") is None
+    assert ROUTER.find("GET", f"{GROUP}/{name}/providers/Microsoft.Authorization/roleAssignments") is None
+    assert ROUTER.find("GET", f"{GROUP}/providers/Microsoft.KeyVault/vaults/{name[:260]}") is not None or "%" in name
+
+
 def test_a_role_of_the_whole_tenant_stands_at_the_empty_scope() -> None:
     found = ROUTER.find("GET", "/providers/Microsoft.Authorization/roleDefinitions")
     assert found is not None

@@ -9,7 +9,7 @@ from hsmvault.app.base import Base
 from hsmvault.app.certificates import configured_certificates
 from hsmvault.app.exporting import exports_of
 from hsmvault.app.graph import make_graph
-from hsmvault.app.logins import default_tenant, issuer_urls, make_login
+from hsmvault.app.logins import default_tenant, home_authority, issuer_urls, make_login
 from hsmvault.app.management import ManagementParts, make_management
 from hsmvault.app.networks import named_networks, trusted_proxies
 from hsmvault.app.observation import Observation, show_audit, show_cache, show_queues
@@ -255,7 +255,7 @@ async def _services(
         for plane, form in ((Plane.VAULT, forms.VAULT), (Plane.POOL, forms.POOL))
     }
     tenant_id = await default_tenant(base.database)
-    authority = f"{names.login}/{tenant_id}"
+    authority = home_authority(settings, tenant_id)
     login, identity, rotation = await make_login(base, tenant_id, login_keys, hard.custodians[hard.default], worker)
     management = make_management(ManagementParts(base, access, served, keys, secrets), authority)
     others: dict[Plane, PlaneHandler] = {Plane.MANAGEMENT: management}

@@ -89,3 +89,13 @@ def issuer_urls(settings: Settings) -> Callable[[str], str]:
     outside = {str(issuer.tenant): issuer.authorization for issuer in settings.issuers if issuer.authorization}
     login = settings.names.login
     return lambda tenant_id: outside.get(tenant_id) or f"{login}/{tenant_id}"
+
+
+def home_authority(settings: Settings, tenant_id: str) -> str:
+    """The issuer that clients are sent to before it is known which tenant they want: the embedded one, with its default
+    tenant, or the first of the configuration that says where it is asked."""
+    if not settings.login.enabled:
+        for issuer in settings.issuers:
+            if issuer.authorization:
+                return issuer.authorization.rstrip("/")
+    return f"{settings.names.login}/{tenant_id}"

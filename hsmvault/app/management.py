@@ -49,7 +49,7 @@ def make_management(parts: ManagementParts, authority: str) -> ManagementPlane:
     return ManagementPlane(
         base.feed,
         pipeline,
-        ManagementHandlers(*_groups(parts)).table,
+        ManagementHandlers(*_groups(parts, authority)).table,
         ManagementVersions(serve_newer=settings.api_versions.newer == "serve"),
         base.clock,
         authority,
@@ -58,12 +58,12 @@ def make_management(parts: ManagementParts, authority: str) -> ManagementPlane:
     )
 
 
-def _groups(parts: ManagementParts) -> tuple[ManagementGroup, ...]:
+def _groups(parts: ManagementParts, authority: str) -> tuple[ManagementGroup, ...]:
     base, served = parts.base, parts.served
     return (
         *vault_handlers(base, served.default.id, served.default.sealer, parts.keys, parts.secrets),
         *pool_groups(base, served, parts.keys, make_pools(base)),
-        *surrounding_handlers(base),
+        *surrounding_handlers(base, authority),
         role_handlers(base, parts.access.rbac),
         private_endpoint_handlers(base),
     )

@@ -16,14 +16,15 @@ from hsmvault.wire.management.providers import ProviderHandlers
 from hsmvault.wire.management.subscriptions import SubscriptionHandlers
 
 
-def surrounding_handlers(base: Base) -> tuple[ManagementGroup, ...]:
+def surrounding_handlers(base: Base, authority: str) -> tuple[ManagementGroup, ...]:
+    """authority: URL of the default tenant's issuer; clients put other tenants in the place of its last segment."""
     database, settings = base.database, base.settings
     subscriptions, locations = Subscriptions(database), settings.locations
     return (
         SubscriptionHandlers(subscriptions, locations),
         GroupHandlers(ResourceGroups(database, base.clock, locations), Inventory(database)),
         ProviderHandlers(subscriptions, locations),
-        MetadataHandlers(settings.names),
+        MetadataHandlers(settings.names, authority.rpartition("/")[0]),
         ManagementGroupHandlers(ManagementGroups(database, base.clock)),
         DiagnosticHandlers(DiagnosticSettings(database, base.clock, destinations_of(settings))),
     )

@@ -10,10 +10,10 @@ _ONE_FROM = "2022-09-01"
 
 
 class MetadataHandlers:
-    """name: of the cloud, as clients register it."""
+    """login: URL that clients put a tenant behind. name: of the cloud, as clients register it."""
 
-    def __init__(self, names: Names, name: str = "hsmvault") -> None:
-        self._cloud = cloud_of(names, name)
+    def __init__(self, names: Names, login: str, name: str = "hsmvault") -> None:
+        self._cloud = cloud_of(names, login, name)
 
     @property
     def table(self) -> Mapping[str, ManagementHandler]:
@@ -24,7 +24,7 @@ class MetadataHandlers:
         return ok([self._cloud] if request.api_version[:10] < _ONE_FROM else self._cloud)
 
 
-def cloud_of(names: Names, name: str) -> dict[str, object]:
+def cloud_of(names: Names, login: str, name: str) -> dict[str, object]:
     """Members that clients cannot do without, though nothing is behind them here, lead to hosts that nobody serves.
 
     The suffixes carry the port: az makes URLs of them by putting the name of a vault and a full stop in front.
@@ -38,7 +38,7 @@ def cloud_of(names: Names, name: str) -> dict[str, object]:
         "name": name,
         "portal": names.url("portal"),
         "authentication": {
-            "loginEndpoint": names.login,
+            "loginEndpoint": login,
             "audiences": [management, names.management],
             "tenant": "common",
             "identityProvider": "AAD",

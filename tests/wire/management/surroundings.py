@@ -34,7 +34,7 @@ def surroundings(parts: Parts) -> Iterable[ManagementGroup]:
         SubscriptionHandlers(subscriptions, LOCATIONS),
         GroupHandlers(ResourceGroups(database, parts.clock, LOCATIONS), Inventory(database)),
         ProviderHandlers(subscriptions, LOCATIONS),
-        MetadataHandlers(Names("localhost", 8443)),
+        MetadataHandlers(Names("localhost", 8443), "https://login.localhost:8443"),
         ManagementGroupHandlers(ManagementGroups(database, parts.clock)),
         DiagnosticHandlers(DiagnosticSettings(database, parts.clock, DESTINATIONS)),
     )

@@ -9,9 +9,9 @@ from hsmvault.clock import Clock
 from hsmvault.errors import BadRequest, Conflict, NotFound
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.subscriptions import ResourceGroup
+from hsmvault.resources.container_lives import delete_container
 from hsmvault.resources.locations import folded_location
 from hsmvault.resources.subscriptions import MayRead
-from hsmvault.resources.vaults.vaults import delete_container
 from hsmvault.store import containers, resource_groups, roles
 from hsmvault.store.database import Conflicted, Database, Transaction
 

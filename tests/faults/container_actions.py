@@ -6,12 +6,13 @@ from hsmvault.jobs.container_purge import PurgeContainers
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.roles import RoleAssignment
 from hsmvault.model.subscriptions import ResourceGroup, Subscription
+from hsmvault.resources.container_lives import delete_container
 from hsmvault.resources.container_removal import PURGE, ContainerRemoval, begin_purge
 from hsmvault.resources.key_settings import KeySettings
 from hsmvault.resources.secrets import SecretSettings
 from hsmvault.resources.vaults.deleted import DeletedVaults
 from hsmvault.resources.vaults.settings import Actor, Place, VaultSettings
-from hsmvault.resources.vaults.vaults import VaultRules, Vaults, delete_container
+from hsmvault.resources.vaults.vaults import VaultRules, Vaults
 from hsmvault.store import containers, management_operations, outbox, resource_groups, roles, subscriptions
 from hsmvault.store.container_contents import KINDS, names
 from tests.faults.actions import CUSTODY, EC, SOFT, Case, Setup, nothing, run

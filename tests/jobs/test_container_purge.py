@@ -18,9 +18,9 @@ from hsmvault.model.certificate_policies import Action, LifetimeAction
 from hsmvault.model.containers import Container
 from hsmvault.model.diagnostics import DiagnosticBody, DiagnosticSetting
 from hsmvault.model.roles import RoleAssignment
+from hsmvault.resources.container_lives import delete_container
 from hsmvault.resources.container_removal import ContainerRemoval, begin_purge
 from hsmvault.resources.secrets import SecretSettings
-from hsmvault.resources.vaults.vaults import delete_container
 from hsmvault.store import containers, diagnostic_settings, management_operations, roles, schema
 from hsmvault.store.database import Database
 from hsmvault.store.management_operations import LongOperation, OperationStatus

@@ -8,31 +8,25 @@ Nothing of this takes long, so that an operation is over when its first answer l
 they do with the service.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final
 
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.model import local_roles, pool_roles
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.model.roles import RoleAssignment
 from hsmvault.model.worlds import WorldState
-from hsmvault.resources.locations import folded_location
+from hsmvault.resources.container_lives import ContainerLives, delete_container
 from hsmvault.resources.pools import refusals, rules
 from hsmvault.resources.pools.settings import PoolSettings
 from hsmvault.resources.vaults import refusals as vault_refusals
 from hsmvault.resources.vaults.rules import signed
 from hsmvault.resources.vaults.settings import Actor, Place
-from hsmvault.resources.vaults.vaults import check_group, delete_container
 from hsmvault.store import containers, management_operations, resource_groups, roles, worlds
-from hsmvault.store.database import Conflicted, Database, Transaction
+from hsmvault.store.database import Database, Transaction
 from hsmvault.store.management_operations import LongOperation, OperationStatus
 
-_ATTEMPTS: Final = 5  # guessed: that so many others come in between is no accident any more
-_POOL: Final = ContainerKind.POOL
 _ADMINISTRATOR: Final = pool_roles.BY_NAME["Managed HSM Administrator"]
-
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +46,9 @@ class ChangedPool:
     operation: LongOperation | None
 
 
-class Pools:
+class Pools(ContainerLives):
     def __init__(self, database: Database, clock: Clock, identifiers: Identifiers, given: PoolRules) -> None:
-        self._database = database
-        self._clock = clock
-        self._identifiers = identifiers
+        super().__init__(database, clock, identifiers, ContainerKind.POOL, refusals)
         self._given = given
 
     async def put(self, place: Place, settings: PoolSettings, actor: Actor) -> ChangedPool:
@@ -73,33 +65,11 @@ class Pools:
 
         async def attempt() -> ChangedPool:
             async with self._database.read() as tx:
-                container = await _found(tx, place)
+                container = await self._found(tx, place)
             wanted = rules.changed(container, settings, whole=False, subnets=self._given.subnets)
             return await self._write(container, wanted, actor)
 
         return await self._again(place.name, attempt)
-
-    async def get(self, place: Place) -> Container:
-        """Raises NotFound."""
-        async with self._database.read() as tx:
-            return await _found(tx, place)
-
-    async def of_group(self, subscription_id: str, group: str, after: str, most: int) -> list[Container]:
-        """Those in use, by name in lower case, behind the name `after`. Raises NotFound for the resource group."""
-        async with self._database.read() as tx:
-            if await resource_groups.find(tx, subscription_id, group) is None:
-                raise vault_refusals.group_not_found(group)
-            return await containers.of_group(tx, subscription_id.lower(), group, _POOL, after=after, most=most)
-
-    async def of_subscription(self, subscription_id: str, after: str, most: int) -> list[Container]:
-        """Those in use, by name in lower case, behind the name `after`."""
-        async with self._database.read() as tx:
-            return await containers.of_subscription(tx, subscription_id.lower(), _POOL, after=after, most=most)
-
-    async def is_name_free(self, name: str) -> bool:
-        """A name is in use in every subscription and tenant, and a deleted pool holds it."""
-        async with self._database.read() as tx:
-            return await containers.find(tx, _POOL, name) is None
 
     async def delete(self, place: Place) -> ChangedPool | None:
         """It is no host of the data plane from now on, and waits for its recovery or the end of its retention. What is
@@ -109,8 +79,8 @@ class Pools:
         async def attempt() -> ChangedPool | None:
             now = int(self._clock.now())
             async with self._database.write() as tx:
-                container = await containers.find(tx, _POOL, place.name)
-                if container is None or container.deleted_at is not None or not place.holds(container):
+                container = await self._in_use(tx, place)
+                if container is None:
                     return None
                 await delete_container(tx, container, now)
                 return ChangedPool(container, await self._done(tx, "delete", container))
@@ -118,20 +88,16 @@ class Pools:
         return await self._again(place.name, attempt)
 
     async def _put(self, place: Place, settings: PoolSettings, actor: Actor) -> ChangedPool:
-        async with self._database.read() as tx:
-            existing = await containers.find(tx, _POOL, place.name)
-            if existing is not None and not place.holds(existing):
-                await check_group(tx, place)
+        existing = await self._at(place)
         if existing is None:
             return await self._make(place, settings, actor)
-        if not place.holds(existing):
-            is_ours = existing.deleted_at is not None and existing.tenant_id == place.tenant_id
-            raise refusals.held_by_deleted() if is_ours else refusals.name_taken(place.name)
         if existing.deleted_at is not None:
-            return await self._recover(place, existing, settings, actor)
+            async with self._database.write() as tx:
+                recovered = await self._recover(tx, existing, settings, place, actor)
+                return ChangedPool(recovered, await self._done(tx, "recover", recovered))
         if settings.recover:
             return ChangedPool(existing, None)  # an answer that was lost: the client asks once more
-        _check_location(existing, settings, place)
+        self._check_location(existing, settings, place)
         wanted = rules.changed(existing, settings, whole=True, subnets=self._given.subnets)
         return await self._write(existing, wanted, actor)
 
@@ -168,23 +134,6 @@ class Pools:
             operation = await self._done(tx, "create", container)
         return ChangedPool(container, operation)
 
-    async def _recover(self, place: Place, deleted: Container, settings: PoolSettings, actor: Actor) -> ChangedPool:
-        """As it was, whatever else the body says."""
-        if not settings.recover:
-            raise refusals.held_by_deleted()
-        if deleted.purging:
-            raise refusals.being_purged(place.name)
-        _check_location(deleted, settings, place)
-        if settings.tenant_id is not None and settings.tenant_id.lower() != deleted.tenant_id:
-            raise refusals.foreign_tenant(settings.tenant_id[:64], deleted.tenant_id)
-        recovered = signed(replace(deleted, deleted_at=None, purge_at=None), actor, int(self._clock.now()))
-        async with self._database.write() as tx:
-            if await resource_groups.find(tx, place.subscription_id, place.group) is None:
-                raise vault_refusals.group_not_found(place.group)
-            await containers.update(tx, recovered)
-            operation = await self._done(tx, "recover", recovered)
-        return ChangedPool(replace(recovered, revision=recovered.revision + 1), operation)
-
     async def _write(self, before: Container, wanted: Container, actor: Actor) -> ChangedPool:
         """A body that changes nothing changes nothing: neither the revision nor systemData."""
         if wanted == before:
@@ -211,27 +160,3 @@ class Pools:
         )
         await management_operations.insert(tx, operation)
         return operation
-
-    async def _again(self, name: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        """Until nobody else was faster. Raises Conflict when somebody always is."""
-        for _ in range(_ATTEMPTS):
-            try:
-                return await attempt()
-            except Conflicted:
-                continue
-        raise refusals.changed_meanwhile(name)
-
-
-async def _found(tx: Transaction, place: Place) -> Container:
-    container = await containers.find(tx, _POOL, place.name)
-    if container is None or container.deleted_at is not None or not place.holds(container):
-        await check_group(tx, place)
-        raise refusals.not_found(place.name[:128], place.group)
-    return container
-
-
-def _check_location(existing: Container, settings: PoolSettings, place: Place) -> None:
-    """A PUT names a location; without one the pool's own is meant."""
-    wanted = settings.location
-    if wanted is not None and folded_location(wanted) != folded_location(existing.location):
-        raise refusals.other_location(place.name, place.group, existing.location, wanted[:64])

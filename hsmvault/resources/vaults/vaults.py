@@ -4,24 +4,18 @@ Every change is one transaction, made of the vault as it is then: whoever comes 
 so that nothing of either is lost, and nothing is half done.
 """
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
 
 from hsmvault.clock import Clock, Identifiers
 from hsmvault.model.containers import AccessPolicy, Container, ContainerKind
-from hsmvault.resources import retention
-from hsmvault.resources.locations import folded_location
+from hsmvault.resources.container_lives import ContainerLives, delete_container
 from hsmvault.resources.vaults import access_policies, events, refusals, rules
 from hsmvault.resources.vaults.access_policies import Change
 from hsmvault.resources.vaults.settings import Actor, MaySwitch, Place, VaultSettings
-from hsmvault.store import containers, resource_groups, roles
+from hsmvault.store import containers, resource_groups
 from hsmvault.store.database import Conflicted, Database, Transaction
 
-_ATTEMPTS: Final = 5  # guessed: that so many others come in between is no accident any more
-_VAULT: Final = ContainerKind.VAULT
-
-Result = TypeVar("Result")
 Alteration = Callable[[Container], Container]
 """What a request makes of a vault. Raises BadRequest."""
 
@@ -49,11 +43,9 @@ class Put:
     is_new: bool
 
 
-class Vaults:
+class Vaults(ContainerLives):
     def __init__(self, database: Database, clock: Clock, identifiers: Identifiers, given: VaultRules) -> None:
-        self._database = database
-        self._clock = clock
-        self._identifiers = identifiers
+        super().__init__(database, clock, identifiers, ContainerKind.VAULT, refusals)
         self._given = given
 
     @property
@@ -90,28 +82,6 @@ class Vaults:
 
         return await self._change(place, change, actor, _never)
 
-    async def get(self, place: Place) -> Container:
-        """Raises NotFound."""
-        async with self._database.read() as tx:
-            return await _found(tx, place)
-
-    async def of_group(self, subscription_id: str, group: str, after: str, most: int) -> list[Container]:
-        """Those in use, by name in lower case, behind the name `after`. Raises NotFound for the resource group."""
-        async with self._database.read() as tx:
-            if await resource_groups.find(tx, subscription_id, group) is None:
-                raise refusals.group_not_found(group)
-            return await containers.of_group(tx, subscription_id.lower(), group, _VAULT, after=after, most=most)
-
-    async def of_subscription(self, subscription_id: str, after: str, most: int) -> list[Container]:
-        """Those in use, by name in lower case, behind the name `after`."""
-        async with self._database.read() as tx:
-            return await containers.of_subscription(tx, subscription_id.lower(), _VAULT, after=after, most=most)
-
-    async def is_name_free(self, name: str) -> bool:
-        """A name is in use in every subscription and tenant, and a deleted vault holds it."""
-        async with self._database.read() as tx:
-            return await containers.find(tx, _VAULT, name) is None
-
     async def delete(self, place: Place) -> bool:
         """It is no host of the data plane from now on, and waits for its recovery or the end of its retention. Its role
         assignments, and those below it, are gone and do not come back. False when there is no such vault.
@@ -122,8 +92,8 @@ class Vaults:
         async def attempt() -> bool:
             now = int(self._clock.now())
             async with self._database.write() as tx:
-                container = await containers.find(tx, _VAULT, place.name)
-                if container is None or container.deleted_at is not None or not place.holds(container):
+                container = await self._in_use(tx, place)
+                if container is None:
                     return False
                 await delete_container(tx, container, now)
             return True
@@ -137,20 +107,15 @@ class Vaults:
     async def _put(
         self, place: Place, settings: VaultSettings, actor: Actor, may_switch: MaySwitch, *, rbac: bool
     ) -> Put:
-        async with self._database.read() as tx:
-            existing = await containers.find(tx, _VAULT, place.name)
-            if existing is not None and not place.holds(existing):
-                await check_group(tx, place)
+        existing = await self._at(place)
         if existing is None:
             return await self._make(place, settings, actor, rbac=rbac)
-        if not place.holds(existing):
-            is_ours = existing.deleted_at is not None and existing.tenant_id == place.tenant_id
-            raise refusals.held_by_deleted() if is_ours else refusals.name_taken(place.name)
         if existing.deleted_at is not None:
-            return Put(await self._recover(place, existing, settings, actor), is_new=False)
+            async with self._database.write() as tx:
+                return Put(await self._recover(tx, existing, settings, place, actor), is_new=False)
         if settings.recover:
             return Put(existing, is_new=False)  # an answer that was lost: the client asks once more
-        _check_location(existing, settings, place)
+        self._check_location(existing, settings, place)
 
         def change(container: Container) -> Container:
             return rules.changed(container, settings, whole=True, subnets=self._subnets)
@@ -181,27 +146,10 @@ class Vaults:
             await containers.insert(tx, container)
         return Put(container, is_new=True)
 
-    async def _recover(self, place: Place, deleted: Container, settings: VaultSettings, actor: Actor) -> Container:
-        """As it was, whatever else the body says; the permissions of Azure RBAC are to be assigned anew."""
-        if not settings.recover:
-            raise refusals.held_by_deleted()
-        if deleted.purging:
-            raise refusals.being_purged(place.name)
-        _check_location(deleted, settings, place)
-        if settings.tenant_id is not None and settings.tenant_id != deleted.tenant_id:
-            raise refusals.foreign_tenant(settings.tenant_id[:64], deleted.tenant_id)
-        now = int(self._clock.now())
-        recovered = rules.signed(replace(deleted, deleted_at=None, purge_at=None), actor, now)
-        async with self._database.write() as tx:
-            if await resource_groups.find(tx, place.subscription_id, place.group) is None:
-                raise refusals.group_not_found(place.group)
-            await containers.update(tx, recovered)
-        return replace(recovered, revision=recovered.revision + 1)
-
     async def _change(self, place: Place, change: Alteration, actor: Actor, may_switch: MaySwitch) -> Container:
         async def attempt() -> Container:
             async with self._database.read() as tx:
-                container = await _found(tx, place)
+                container = await self._found(tx, place)
             return await self._carry_out(container, change, actor, may_switch)
 
         return await self._again(place.name, attempt)
@@ -239,43 +187,6 @@ class Vaults:
         await containers.update(tx, after)
         await events.announce(tx, before, after, self._identifiers, now)
         return replace(after, revision=after.revision + 1)
-
-    async def _again(self, name: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
-        """Until nobody else was faster. Raises Conflict when somebody always is."""
-        for _ in range(_ATTEMPTS):
-            try:
-                return await attempt()
-            except Conflicted:
-                continue
-        raise refusals.changed_meanwhile(name)
-
-
-async def delete_container(tx: Transaction, container: Container, now: int) -> None:
-    """Soft, for vaults and pools alike. now: seconds since 1970 UTC, of the wall clock. Raises Conflicted."""
-    purge_at = await retention.purge_at(tx, container.retention, now)
-    await containers.update(tx, replace(container, deleted_at=now, purge_at=purge_at))
-    await roles.delete_at(tx, container.resource_id)
-
-
-async def _found(tx: Transaction, place: Place) -> Container:
-    container = await containers.find(tx, _VAULT, place.name)
-    if container is None or container.deleted_at is not None or not place.holds(container):
-        await check_group(tx, place)
-        raise refusals.not_found(place.name[:128], place.group)
-    return container
-
-
-async def check_group(tx: Transaction, place: Place) -> None:
-    """For what is not found: the resource group is named before what is missing in it. Raises NotFound."""
-    if await resource_groups.find(tx, place.subscription_id, place.group) is None:
-        raise refusals.group_not_found(place.group[:90])
-
-
-def _check_location(existing: Container, settings: VaultSettings, place: Place) -> None:
-    """A PUT names a location; without one the vault's own is meant."""
-    wanted = settings.location
-    if wanted is not None and folded_location(wanted) != folded_location(existing.location):
-        raise refusals.other_location(place.name, place.group, existing.location, wanted[:64])
 
 
 async def _never() -> bool:

@@ -10,7 +10,7 @@ from hsmvault.resources import network_rules
 from hsmvault.resources.pools.rules import DEFAULT_SKU, SKUS, KeptIdentity
 from hsmvault.resources.pools.settings import TYPE
 from hsmvault.wire.management.private_endpoints import shown_connections
-from hsmvault.wire.management.vault_answers import OriginOf, date, shown_name, system_data
+from hsmvault.wire.management.vault_answers import OriginOf, deleted_container, shown_name, system_data
 
 _DELETED_TYPE: Final = "Microsoft.KeyVault/deletedManagedHSMs"
 _READY: Final = "The Managed HSM is provisioned and ready to use."
@@ -46,25 +46,7 @@ def pool(container: Container, origin_of: OriginOf, *, provisioning_state: str =
 
 def deleted_pool(container: Container) -> dict[str, object]:
     """Of one that is deleted."""
-    assert container.deleted_at is not None
-    assert container.purge_at is not None
-    name = shown_name(container)
-    properties: dict[str, object] = {
-        "mhsmId": container.resource_id,
-        "location": container.location,
-        "tags": dict(container.tags),
-        "deletionDate": date(container.deleted_at),
-        "scheduledPurgeDate": date(container.purge_at),
-    }
-    if container.retention.purge_protection:
-        properties["purgeProtectionEnabled"] = True
-    return {
-        "id": f"/subscriptions/{container.subscription_id}/providers/Microsoft.KeyVault/locations/"
-        f"{container.location}/deletedManagedHSMs/{name}",
-        "name": name,
-        "type": _DELETED_TYPE,
-        "properties": properties,
-    }
+    return deleted_container(container, "mhsmId", "deletedManagedHSMs", _DELETED_TYPE)
 
 
 def regions(container: Container) -> list[dict[str, object]]:

@@ -34,11 +34,17 @@ def vault(container: Container, origin_of: OriginOf) -> dict[str, object]:
 
 def deleted_vault(container: Container) -> dict[str, object]:
     """Of one that is deleted."""
+    return deleted_container(container, "vaultId", "deletedVaults", _DELETED_TYPE)
+
+
+def deleted_container(container: Container, id_member: str, collection: str, type_name: str) -> dict[str, object]:
+    """Of a vault or pool that is deleted. id_member: under which its own id stands. collection: in the path of what is
+    deleted."""
     assert container.deleted_at is not None
     assert container.purge_at is not None
     name = shown_name(container)
     properties: dict[str, object] = {
-        "vaultId": container.resource_id,
+        id_member: container.resource_id,
         "location": container.location,
         "tags": dict(container.tags),
         "deletionDate": date(container.deleted_at),
@@ -48,9 +54,9 @@ def deleted_vault(container: Container) -> dict[str, object]:
         properties["purgeProtectionEnabled"] = True
     return {
         "id": f"/subscriptions/{container.subscription_id}/providers/Microsoft.KeyVault/locations/"
-        f"{container.location}/deletedVaults/{name}",
+        f"{container.location}/{collection}/{name}",
         "name": name,
-        "type": _DELETED_TYPE,
+        "type": type_name,
         "properties": properties,
     }
 

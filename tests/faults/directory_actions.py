@@ -102,7 +102,8 @@ async def _look_at_directory(tx: Transaction) -> Sequence[object]:
         ended = one.sessions_valid_from > 0
         about = (one.display_name, one.kind.value, one.enabled, one.password_hash, ended)
         found.append((*about, members, of, sorted(role.value for role in has)))
-    for application in await applications.list_page(tx, VAULT.tenant_id, after="", most=9):
+    registered = await applications.list_page(tx, VAULT.tenant_id, after="", most=9)
+    for application in sorted(registered, key=lambda one: one.display_name):
         credentials = await directory.credentials_of(tx, application.application_id)
         found.append((application.display_name, sorted(one.display_name for one in credentials)))
     grants = await tx.rows(_GRANTS)

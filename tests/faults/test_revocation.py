@@ -292,7 +292,7 @@ EVERY = (
     *(the_network, an_address, what_a_role_gives, a_vault, a_vault_that_comes_back, a_pool, a_resource_group),
     *(the_place_of_a_subscription, a_role_of_the_directory),
 )
-FAST = {an_assignment, an_access_policy, a_membership_of_a_group_in_a_group, a_secret}
+FAST = {an_assignment, a_membership_of_a_group_in_a_group, a_secret}
 
 
 @pytest.mark.parametrize(

@@ -47,10 +47,6 @@ class Row:
         """Whether a caller without the permission is refused before anything else is looked at."""
         return bool(self.at) and not self.shows
 
-    @property
-    def is_list(self) -> bool:
-        return self.method == "GET" and not self.path.endswith("}") and self.path.count("{")
-
     def has(self, variable: str) -> bool:
         return "{" + variable + "}" in self.path
 

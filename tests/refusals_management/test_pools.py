@@ -10,8 +10,7 @@ import pytest
 
 from tests.pipeline.world import OTHER_TENANT
 from tests.refusals_management import words
-from tests.refusals_management.grounds import AT
-from tests.refusals_management.models import GUID, MODELS, SUBNET, with_member, without_member
+from tests.refusals_management.models import MODELS, SUBNET, with_member, without_member
 from tests.refusals_management.rig import Rig
 from tests.refusals_management.table import ROWS
 from tests.refusals_management.test_vaults import NAMES, TAGS
@@ -197,4 +196,3 @@ async def test_a_pool_is_deleted_and_purged_by_itself_alone(rig: Rig) -> None:
     for name in ("theirshsm", "elsewherehsm"):
         with rig.unchanged():
             assert (await rig.ask("DELETE", PUT.target(pool=name))).status == 204
-    assert GUID not in AT.values()

@@ -12,7 +12,6 @@ from tests.refusals_management.models import GUID, MODELS, SUBNET, with_member, 
 from tests.refusals_management.rig import Rig
 from tests.refusals_management.table import NEWEST, ROWS
 from tests.refusals_management.words import Refusal
-from tests.wire.management.stage import SUBSCRIPTION, THEIRS
 
 pytestmark = pytest.mark.asyncio(loop_scope="package")
 
@@ -379,4 +378,3 @@ async def test_a_vault_is_not_reached_through_another_subscription(rig: Rig) -> 
         if row.has("vault") and row.method == "GET" and "deleted" not in name:
             answer = await rig.ask("GET", row.target(vault="theirs"))
             assert (answer.status, answer.code) == (404, "ResourceNotFound")
-    assert SUBSCRIPTION != THEIRS

@@ -77,6 +77,13 @@ class Principal:
     created: int = 0
     sessions_valid_from: int = 0
 
+    def ended_at(self, now: int) -> int:
+        """What sessions_valid_from becomes when every session ends now. Tokens know whole seconds, and say that they
+        were issued at sessions_valid_from when that is still to come: those are to end, too, when this is the second
+        end within a second.
+        """
+        return max(now, self.sessions_valid_from) + 1
+
 
 class CredentialKind(Enum):
     SECRET = "secret"  # noqa: S105 - the kind, not a secret

@@ -109,7 +109,7 @@ class ServicePrincipals:
             if change.enabled is not None:
                 principal = replace(principal, enabled=change.enabled)
                 if not change.enabled:
-                    principal = replace(principal, sessions_valid_from=self._parts.now + 1)
+                    principal = replace(principal, sessions_valid_from=principal.ended_at(self._parts.now))
                 await directory.update_principal(tx, principal)
         return principal
 

@@ -98,7 +98,7 @@ class Users:
             if password_hash is not None:
                 user = replace(user, password_hash=password_hash)
             if password_hash is not None or change.enabled is False:
-                user = replace(user, sessions_valid_from=self._from_now_on())
+                user = replace(user, sessions_valid_from=user.ended_at(self._parts.now))
                 await login_grants.revoke_of_person(tx, user.object_id)
             await directory.update_principal(tx, user)
         return user
@@ -118,16 +118,12 @@ class Users:
             if user.object_id != actor.object_id:
                 await permit_user(tx, actor, user)
             await login_grants.revoke_of_person(tx, user.object_id)
-            await directory.revoke_sessions(tx, actor.tenant_id, user.object_id, self._from_now_on())
+            await directory.revoke_sessions(tx, actor.tenant_id, user.object_id, user.ended_at(self._parts.now))
 
     def _check_password(self, password: str, *names_of_user: str) -> None:
         problem = self._parts.proofs.password_problem(password, names_of_user)
         if problem:
             raise bad(f"The specified password does not comply with password complexity requirements. {problem}")
-
-    def _from_now_on(self) -> int:
-        """The next full second: tokens know whole seconds, and those of this one are to end."""
-        return self._parts.now + 1
 
 
 def _checked(details: PrincipalDetails) -> PrincipalDetails:

@@ -14,7 +14,7 @@ class AnyCall:
     """What the calls of every plane have. authorization: the header as it came, or None; no repr shows it.
 
     resource: audience that a token for this plane must have. url: without the query. started: monotonic seconds.
-    used: what the call was about, for its record.
+    used: what the call was about, and about: what it did there where that does not show, for its record.
     """
 
     request_id: str
@@ -29,6 +29,7 @@ class AnyCall:
     # filled in on the way
     caller: Caller | None = None
     used: str = ""
+    about: str = ""
     status: int = 0
     refusal: RequestError | None = None
 

@@ -73,7 +73,7 @@ class Recording:
             category="AuditEvent",
             resultType="Success",
             resultSignature=signature(call.status),
-            resultDescription="" if refusal is None else refusal.message,
+            resultDescription=call.about if refusal is None else refusal.message,
             durationMs=str(int((self._clock.monotonic() - call.started) * 1000)),
             callerIpAddress=_text(call.client_address),
             correlationId=call.client_request_id,

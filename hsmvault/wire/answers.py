@@ -13,7 +13,8 @@ JSON = "application/json; charset=utf-8"
 @dataclass(frozen=True, slots=True, repr=False)
 class WireAnswer:
     """body: JSON in UTF-8, or empty. used: id of the object, for the audit record. location: for the header of this
-    name, or empty. more: further headers, name and value. The repr shows no body."""
+    name, or empty. more: further headers, name and value. about: what was changed, for the audit record, where used and
+    the URL do not say it; never a secret. The repr shows no body."""
 
     status: int
     body: bytes = b""
@@ -21,13 +22,14 @@ class WireAnswer:
     content_type: str = JSON
     location: str = ""
     more: tuple[tuple[str, str], ...] = ()
+    about: str = ""
 
     def __repr__(self) -> str:
         return f"WireAnswer({self.status}, {len(self.body)} bytes)"
 
 
-def ok(value: object, used: str = "") -> WireAnswer:
-    return WireAnswer(200, encode_body(value), used)
+def ok(value: object, used: str = "", about: str = "") -> WireAnswer:
+    return WireAnswer(200, encode_body(value), used, about=about)
 
 
 SECURITY_HEADERS: Mapping[str, str] = {

@@ -102,7 +102,7 @@ class GroupHandlers:
     async def add_member(self, request: GraphRequest) -> WireAnswer:
         member = Members.of(request.body).reference()
         await self._directory.groups.add_member(request.actor, request.names["id"], member)
-        return WireAnswer(204)
+        return WireAnswer(204, about=f"member {member}")
 
     async def remove_member(self, request: GraphRequest) -> WireAnswer:
         await self._directory.groups.remove_member(request.actor, request.names["id"], request.names["other"])

@@ -90,7 +90,7 @@ class ObjectHandlers:
     async def add_owner(self, request: GraphRequest) -> WireAnswer:
         owner = Members.of(request.body).reference()
         await self._directory.owners.add(request.actor, await self._owned_id(request), owner)
-        return WireAnswer(204)
+        return WireAnswer(204, about=f"owner {owner}")
 
     async def remove_owner(self, request: GraphRequest) -> WireAnswer:
         await self._directory.owners.remove(request.actor, await self._owned_id(request), request.names["other"])

@@ -82,7 +82,7 @@ class GraphPlane:
 
         async def work(caller: Caller) -> WireAnswer:
             answer = await self._carry_out(request, destination, version, segments, match, path, caller)
-            call.used = answer.used
+            call.used, call.about = answer.used, answer.about
             return answer
 
         try:

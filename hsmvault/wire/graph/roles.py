@@ -51,7 +51,7 @@ class RoleHandlers:
     async def add_member(self, request: GraphRequest) -> WireAnswer:
         role, member = _role(request.names["id"]), Members.of(request.body).reference()
         await self._roles.assign(request.actor, member, role)
-        return WireAnswer(204, used=member)
+        return WireAnswer(204, used=member, about=f"role {role.value}")
 
     async def remove_member(self, request: GraphRequest) -> WireAnswer:
         await self._roles.remove(request.actor, request.names["other"], _role(request.names["id"]))
@@ -79,7 +79,7 @@ class RoleHandlers:
         principal = await self._roles.assign(request.actor, principal_id, role)
         context = request.context("roleManagement/directory/roleAssignments/$entity")
         shown = {"@odata.context": context, **answers.role_assignment(principal.object_id, role)}
-        return WireAnswer(201, encode_body(shown), used=principal.object_id)
+        return WireAnswer(201, encode_body(shown), used=principal.object_id, about=f"role {role.value}")
 
     async def assignment(self, request: GraphRequest) -> WireAnswer:
         principal_id, role = _assignment(request.names["id"])

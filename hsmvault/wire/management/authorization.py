@@ -70,7 +70,7 @@ class AuthorizationHandlers:
             raise not_authorized(request.caller, request.operation.action, request.scope)
         made = await self._assignments.put(wanted, request.caller.object_id)
         shown = shown_assignment(made.assignment, request.scope)
-        return WireAnswer(201 if made.is_new else 200, encode_body(shown))
+        return WireAnswer(201 if made.is_new else 200, encode_body(shown), about=_told(made.assignment))
 
     async def _get_assignment(self, request: ManagementRequest) -> WireAnswer:
         found = await self._assignments.get(request.tenant_id, request.scope, request.names["id"])
@@ -91,7 +91,9 @@ class AuthorizationHandlers:
         if not allowed:
             raise not_authorized(request.caller, request.operation.action, request.scope)
         removed = await self._assignments.delete(request.tenant_id, request.scope, found.id)
-        return WireAnswer(204) if removed is None else ok(shown_assignment(removed, request.scope))
+        if removed is None:
+            return WireAnswer(204)
+        return ok(shown_assignment(removed, request.scope), about=_told(removed))
 
     async def _list_assignments(self, request: ManagementRequest) -> WireAnswer:
         wanted = role_filters.of_assignments(request.query.get("$filter", ""))
@@ -106,7 +108,7 @@ class AuthorizationHandlers:
         body = decode_request(request.body, DefinitionBody)
         wanted = await self._definitions.read(request.tenant_id, request.names["id"], body.asked())
         made = await self._definitions.put(wanted, request.caller.object_id, self._may_define(request))
-        return WireAnswer(201, encode_body(shown_definition(made, request.scope)))
+        return WireAnswer(201, encode_body(shown_definition(made, request.scope)), about=f"role {made.id}: {made.name}")
 
     async def _get_definition(self, request: ManagementRequest) -> WireAnswer:
         found = await self._definitions.get(request.tenant_id, request.names["id"])
@@ -197,3 +199,9 @@ def _attributes(assignment: RoleAssignment) -> dict[str, str]:
 
 def _place(assignment: RoleAssignment) -> str:
     return f"{folded(assignment.scope)}|{assignment.id}"
+
+
+def _told(assignment: RoleAssignment) -> str:
+    """For the audit record: the URL names the assignment and not who got what."""
+    condition = " under a condition" if assignment.condition else ""
+    return f"role {assignment.role_id} for {assignment.principal_id}{condition}"

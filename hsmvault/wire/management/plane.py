@@ -79,7 +79,7 @@ class ManagementPlane:
 
         async def work(caller: Caller, tenant_id: str) -> WireAnswer:
             answer = await self._carry_out(request, destination, call, match, path, caller, tenant_id)
-            call.used = answer.used
+            call.used, call.about = answer.used, answer.about
             return answer
 
         try:

@@ -25,6 +25,8 @@ RBAC_BY_ITSELF_SINCE: Final = "2026-02-01"
 ASSIGN_ROLES: Final = "Microsoft.Authorization/roleAssignments/write"
 READ: Final = "Microsoft.KeyVault/vaults/read"
 
+_MOST_TOLD = 20  # principals in an audit record
+
 
 class VaultHandlers:
     def __init__(self, vaults: Vaults, deleted: DeletedVaults, pages: ManagementPages, origin_of: OriginOf) -> None:
@@ -75,7 +77,8 @@ class VaultHandlers:
             raise bad("The access policies of a vault are changed by add, replace or remove.")
         given = policies_of(request.body)
         container = await self._vaults.change_policies(place_of(request), kind, given, actor_of(request))
-        return ok(answers.policies(container), container.resource_id)
+        told = ", ".join(sorted({policy.object_id for policy in given})[:_MOST_TOLD])
+        return ok(answers.policies(container), container.resource_id, f"{kind.value} for {told}")
 
     async def _list_of_group(self, request: ManagementRequest) -> WireAnswer:
         subscription, group = request.names["subscription"], request.names["group"]

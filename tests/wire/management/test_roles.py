@@ -115,6 +115,8 @@ async def test_an_assignment_is_made_read_and_removed(service: ManagementService
     assert properties["description"] == "for the shop" and properties["condition"] is None
     assert properties["createdOn"] == properties["updatedOn"] == "2025-06-15T15:06:40.0000000Z"
     assert properties["createdBy"] == properties["updatedBy"] == OBJECT_ID
+    told = f"role {BY_NAME['Key Vault Secrets User'].id} for {USER}"
+    assert service.records()[-1]["resultDescription"] == told  # the URL names the assignment and not who got what
     again = await service.ask("PUT", at, assignment(description="for the shop"))
     assert (again.status, again.json) == (200, made.json)
     assert (await service.ask("GET", at)).json == made.json

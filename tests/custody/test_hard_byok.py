@@ -565,7 +565,7 @@ async def test_refused_imports_cost_others_nothing(import_: Import) -> None:
         assert is_good(held, ES256, DIGEST, await handle.sign(ES256, DIGEST))
 
 
-@pytest.mark.parametrize("seconds", [1, pytest.param(60, marks=[pytest.mark.slow, pytest.mark.timeout(180)])])
+@pytest.mark.parametrize("seconds", [1, pytest.param(20, marks=[pytest.mark.slow, pytest.mark.timeout(180)])])
 async def test_imports_good_and_bad_beside_signatures_never_crash_the_module(
     import_: Import, recipient: rsa.RSAPrivateKey, seconds: int
 ) -> None:

@@ -12,7 +12,7 @@ from hsmvault.clock import Clock
 from hsmvault.hsm.token import Token
 from hsmvault.lanes import Lane
 from hsmvault.login.attempts import LoginAttempt
-from hsmvault.pipeline.call import Call
+from hsmvault.pipeline.call import AnyCall, Call
 from hsmvault.pipeline.graph import GraphCall
 from hsmvault.pipeline.management import ManagementCall
 from hsmvault.telemetry.metrics import Metrics
@@ -74,44 +74,24 @@ class Observation:
     def call(self, call: Call) -> None:
         """One call of the data plane has ended."""
         operation = "unknown" if call.operation is None else call.operation.name
-        seconds = self._clock.monotonic() - call.started
-        self._metrics.answered(operation, call.status, seconds)
-        if call.status >= 500 or LOG.isEnabledFor(logging.DEBUG):
-            LOG.log(
-                _level(call.status),
-                "%s %s",
-                operation,
-                call.status,
-                extra={"vault": call.container.name, "seconds": round(seconds, 6)},
-            )
+        self._ended(call, operation, {"vault": call.container.name})
 
     def management_call(self, call: ManagementCall) -> None:
         """One call of the management plane has ended."""
         operation = "unknown" if call.operation is None else call.operation.name
-        seconds = self._clock.monotonic() - call.started
-        self._metrics.answered(f"management_{operation}", call.status, seconds)
-        if call.status >= 500 or LOG.isEnabledFor(logging.DEBUG):
-            LOG.log(
-                _level(call.status),
-                "%s %s",
-                operation,
-                call.status,
-                extra={"scope": call.scope, "seconds": round(seconds, 6)},
-            )
+        self._ended(call, f"management_{operation}", {"scope": call.scope})
 
     def graph_call(self, call: GraphCall) -> None:
         """One call of the directory's plane has ended."""
-        operation = f"graph_{call.operation or 'unknown'}"
+        self._ended(call, f"graph_{call.operation or 'unknown'}", {})
+
+    def _ended(self, call: AnyCall, operation: str, members: dict[str, str]) -> None:
+        """members: of the line in the log."""
         seconds = self._clock.monotonic() - call.started
         self._metrics.answered(operation, call.status, seconds)
         if call.status >= 500 or LOG.isEnabledFor(logging.DEBUG):
-            LOG.log(
-                _level(call.status),
-                "%s %s",
-                operation,
-                call.status,
-                extra={"seconds": round(seconds, 6)},
-            )
+            extra = {**members, "seconds": round(seconds, 6)}
+            LOG.log(_level(call.status), "%s %s", operation, call.status, extra=extra)
 
 
 class RecordLogin:

@@ -3,6 +3,7 @@
 import logging
 import re
 from ipaddress import ip_network
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -55,37 +56,26 @@ _KINDS_AND_NAMES = Statement(sa.select(table.c.kind, table.c.name))
 _ALL = Statement(sa.select(*_COLUMNS).order_by(table.c.kind, table.c.name))
 _INSERT = Statement(sa.insert(table), _NAMES)
 _DELETE = Statement(sa.delete(table).where(same(table.c.id)))
-_OF_SUBSCRIPTION = Statement(
-    sa.select(*_COLUMNS)
-    .where(
-        same(table.c.subscription_id, table.c.kind),
-        table.c.deleted_at.is_(None),
-        table.c.name > sa.bindparam("after"),
+
+
+def _page(is_deleted: bool, *columns: sa.ColumnElement[Any]) -> Statement:
+    """Those whose columns equal the parameters of their names, by name."""
+    return Statement(
+        sa.select(*_COLUMNS)
+        .where(
+            same(*columns),
+            table.c.deleted_at.is_not(None) if is_deleted else table.c.deleted_at.is_(None),
+            table.c.name > sa.bindparam("after"),
+        )
+        .order_by(table.c.name)
+        .limit(sa.bindparam("most"))
     )
-    .order_by(table.c.name)
-    .limit(sa.bindparam("most"))
-)
-_OF_GROUP = Statement(
-    sa.select(*_COLUMNS)
-    .where(
-        same(table.c.subscription_id, table.c.kind, table.c.folded_group),
-        table.c.deleted_at.is_(None),
-        table.c.name > sa.bindparam("after"),
-    )
-    .order_by(table.c.name)
-    .limit(sa.bindparam("most"))
-)
+
+
+_OF_SUBSCRIPTION = _page(False, table.c.subscription_id, table.c.kind)
+_OF_GROUP = _page(False, table.c.subscription_id, table.c.kind, table.c.folded_group)
+_DELETED = _page(True, table.c.subscription_id, table.c.kind)
 _OF_WORLD = Statement(sa.select(table.c.kind, table.c.name).where(same(table.c.world_id)))
-_DELETED = Statement(
-    sa.select(*_COLUMNS)
-    .where(
-        same(table.c.subscription_id, table.c.kind),
-        table.c.deleted_at.is_not(None),
-        table.c.name > sa.bindparam("after"),
-    )
-    .order_by(table.c.name)
-    .limit(sa.bindparam("most"))
-)
 _DUE = Statement(
     sa.select(*_COLUMNS)
     .where(

@@ -15,6 +15,7 @@ def fresh() -> Iterator[Node]:
         yield set_up(folder)
 
 
+@pytest.mark.slow
 def test_from_a_prepared_token_to_a_node_that_serves_and_starts_again(fresh: Node) -> None:
     early = fresh.command("check")
     assert early.returncode == 4, early

@@ -13,12 +13,13 @@ from hsmvault.resources.secrets import Secrets
 from hsmvault.resources.vaults.deleted import DeletedVaults
 from hsmvault.resources.vaults.vaults import VaultRules, Vaults
 from hsmvault.store.database import Database
+from hsmvault.wire.management.container_handlers import place_of
 from hsmvault.wire.management.container_pages import ManagementPages
 from hsmvault.wire.management.handlers import ManagementGroup
 from hsmvault.wire.management.requests import ManagementRequest
 from hsmvault.wire.management.vault_keys import KeyHandlers
 from hsmvault.wire.management.vault_secrets import SecretHandlers
-from hsmvault.wire.management.vaults import VaultHandlers, place_of
+from hsmvault.wire.management.vaults import VaultHandlers
 
 
 def vaults_of(settings: Settings, database: Database, clock: Clock, identifiers: Identifiers, world_id: str) -> Vaults:

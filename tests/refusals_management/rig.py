@@ -33,6 +33,7 @@ from hsmvault.resources.secrets import Secrets
 from hsmvault.resources.vaults.deleted import DeletedVaults
 from hsmvault.resources.vaults.vaults import VaultRules, Vaults
 from hsmvault.wire.management.authorization import AuthorizationHandlers
+from hsmvault.wire.management.container_handlers import place_of
 from hsmvault.wire.management.container_pages import ManagementPages
 from hsmvault.wire.management.handlers import ManagementGroup
 from hsmvault.wire.management.operation_results import OperationResults
@@ -42,7 +43,7 @@ from hsmvault.wire.management.private_endpoints import PrivateEndpointHandlers
 from hsmvault.wire.management.requests import ManagementRequest
 from hsmvault.wire.management.vault_keys import KeyHandlers
 from hsmvault.wire.management.vault_secrets import SecretHandlers
-from hsmvault.wire.management.vaults import VaultHandlers, place_of
+from hsmvault.wire.management.vaults import VaultHandlers
 from tests.pipeline.world import LOGIN, MANAGEMENT, OBJECT_ID, TENANT, VAULT
 from tests.refusals_management import words
 from tests.refusals_management.rows import Row

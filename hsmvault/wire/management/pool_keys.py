@@ -11,8 +11,8 @@ from hsmvault.resources.pools.pool_settings import ARM_KEYS
 from hsmvault.resources.pools.pools import Pools
 from hsmvault.resources.pools.settings import TYPE
 from hsmvault.wire.forms import POOL
+from hsmvault.wire.management.container_handlers import place_of
 from hsmvault.wire.management.container_pages import ManagementPages
-from hsmvault.wire.management.pools import pool_place
 from hsmvault.wire.management.requests import ManagementRequest
 from hsmvault.wire.management.vault_answers import OriginOf
 from hsmvault.wire.management.vault_keys import KeyHandlers
@@ -24,7 +24,7 @@ def pool_key_handlers(
     pools: Pools, keys: Keys, rotation: KeyRotation, pages: ManagementPages, origin_of: OriginOf
 ) -> KeyHandlers:
     async def found(request: ManagementRequest) -> Container:
-        container = await pools.get(pool_place(request))
+        container = await pools.get(place_of(request))
         POOL.require_activated(container)
         if not container.arm_keys:
             raise Forbidden(

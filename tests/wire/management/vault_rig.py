@@ -29,6 +29,7 @@ from hsmvault.resources.secrets import Secrets
 from hsmvault.store import worlds
 from hsmvault.store.data_keys import DataKeys
 from hsmvault.wire import failures
+from hsmvault.wire.management.container_handlers import place_of
 from hsmvault.wire.management.container_pages import ManagementPages
 from hsmvault.wire.management.handlers import ManagementHandlers
 from hsmvault.wire.management.operation_results import OperationResults
@@ -36,7 +37,7 @@ from hsmvault.wire.management.requests import ManagementRequest
 from hsmvault.wire.management.routes import ManagementRouter
 from hsmvault.wire.management.vault_keys import KeyHandlers
 from hsmvault.wire.management.vault_secrets import SecretHandlers
-from hsmvault.wire.management.vaults import VaultHandlers, place_of
+from hsmvault.wire.management.vaults import VaultHandlers
 from hsmvault.wire.management.versions import NEWEST, ManagementVersions
 from tests.custody.doubles import SoftwareSystemKey
 from tests.resources.vault_stage import SUBSCRIPTION, TENANT, VaultStage, vault_stage

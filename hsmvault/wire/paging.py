@@ -36,11 +36,28 @@ def page_size(query: Mapping[str, str]) -> int:
     return int(text)
 
 
+class SkipTokens:
+    """Places in lists, sealed for the list."""
+
+    def __init__(self, sealer: Sealer) -> None:
+        self._sealer = sealer
+
+    async def make(self, place: str, binding: Binding) -> str:
+        return to_base64url(await self._sealer.seal(place.encode(), binding))
+
+    async def read(self, text: str, binding: Binding, code: str = BadRequest.code) -> str:
+        """The place. Raises BadRequest, with this code, for what was not made for this list."""
+        try:
+            return (await self._sealer.open(from_base64url(text, "$skiptoken"), binding)).decode()
+        except (BadRequest, Damaged):
+            raise BadRequest("The skip token is not valid.", code=code) from None
+
+
 class Pages:
     """sealer: of the skip tokens."""
 
     def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
+        self._tokens = SkipTokens(sealer)
 
     async def answer(
         self,
@@ -58,26 +75,16 @@ class Pages:
         """
         collection = path[1:].lower()
         size = page_size(request.query)
-        after = await self._read(request.query, request.container.id, collection)
+        binding = Binding(request.container.id, "page", collection, "")
+        text = request.query.get("$skiptoken")
+        after = None if text is None else await self._tokens.read(text, binding)
         rows = await read(after, size + 1)
         link = None
         if len(rows) > size:
-            place = place_of(rows[size - 1]).encode()
-            token = to_base64url(await self._sealer.seal(place, _binding(request.container.id, collection)))
+            token = await self._tokens.make(place_of(rows[size - 1]), binding)
             query = f"api-version={request.api_version}&$skiptoken={token}&maxresults={size}{kept}"
             link = f"{request.origin}{path}?{query}"
         return ok({"value": [shown(row) for row in rows[:size]], "nextLink": link}, request.origin + path)
-
-    async def _read(self, query: Mapping[str, str], container_id: str, collection: str) -> str | None:
-        """The place after which the page begins, or None for the first page. Raises BadRequest."""
-        text = query.get("$skiptoken")
-        if text is None:
-            return None
-        try:
-            sealed = from_base64url(text, "$skiptoken")
-            return (await self._sealer.open(sealed, _binding(container_id, collection))).decode()
-        except (BadRequest, Damaged):
-            raise BadRequest("The skip token is not valid.") from None
 
 
 def place_of_version(row: Numbered) -> str:
@@ -88,7 +95,3 @@ def place_of_version(row: Numbered) -> str:
 def sequence_of(place: str | None) -> int | None:
     """The reverse."""
     return None if place is None else int(place)
-
-
-def _binding(container_id: str, collection: str) -> Binding:
-    return Binding(container_id, "page", collection, "")

@@ -10,11 +10,10 @@ from typing import Final, TypeVar
 
 from hsmvault.custody.protocols import Binding
 from hsmvault.custody.sealing import Sealer
-from hsmvault.errors import BadRequest, Damaged
 from hsmvault.wire.answers import WireAnswer, ok
-from hsmvault.wire.codec import from_base64url, to_base64url
 from hsmvault.wire.management.pages import asked_items
 from hsmvault.wire.management.requests import ManagementRequest
+from hsmvault.wire.paging import SkipTokens
 
 Row = TypeVar("Row")
 _PIECE: Final = 200
@@ -25,7 +24,7 @@ class ManagementPages:
     """sealer: of the skip tokens."""
 
     def __init__(self, sealer: Sealer) -> None:
-        self._sealer = sealer
+        self._tokens = SkipTokens(sealer)
 
     async def answer(
         self,
@@ -41,8 +40,10 @@ class ManagementPages:
         for the list is one for all of it. Raises BadRequest.
         """
         size = asked_items(request)
-        collection = path.lower()
-        place = await self._place(request, collection)
+        # Of this list and this tenant; whoever may read the list may go on where another one stopped.
+        binding = Binding(_PLACE, "page", f"{request.tenant_id}{path.lower()}", "")
+        text = request.query.get("$skiptoken")
+        place = "" if text is None else await self._tokens.read(text, binding, "InvalidSkipToken")
         found: list[Row] = []
         while len(found) <= size:
             piece = await read(place, _PIECE)
@@ -56,24 +57,7 @@ class ManagementPages:
                 break
         body: dict[str, object] = {"value": [shown(row) for row in found[:size]]}
         if len(found) > size:
-            binding = _binding(request, collection)
-            token = to_base64url(await self._sealer.seal(place_of(found[size - 1]).encode(), binding))
+            token = await self._tokens.make(place_of(found[size - 1]), binding)
             top = f"&$top={size}" if "$top" in request.query else ""
             body["nextLink"] = f"{request.origin}{path}?api-version={request.api_version}{top}&$skiptoken={token}"
         return ok(body, request.origin + path)
-
-    async def _place(self, request: ManagementRequest, collection: str) -> str:
-        """The place after which the page begins, "" for the first page. Raises BadRequest."""
-        text = request.query.get("$skiptoken")
-        if text is None:
-            return ""
-        try:
-            sealed = from_base64url(text, "$skiptoken")
-            return (await self._sealer.open(sealed, _binding(request, collection))).decode()
-        except (BadRequest, Damaged):
-            raise BadRequest("The skip token is not valid.", code="InvalidSkipToken") from None
-
-
-def _binding(request: ManagementRequest, collection: str) -> Binding:
-    """Of this list and this tenant; whoever may read the list may go on where another one stopped."""
-    return Binding(_PLACE, "page", f"{request.tenant_id}{collection}", "")

@@ -5,7 +5,8 @@ import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
-from hsmvault.clock import Clock
+from hsmvault.app.command_records import recorded
+from hsmvault.clock import Clock, Identifiers
 from hsmvault.config import Settings
 from hsmvault.errors import ConfigurationError, OperatorError, RequestError, Unavailable
 from hsmvault.store.database import Database
@@ -38,6 +39,20 @@ def refused(error: RequestError) -> OperatorError:
     if isinstance(error, Unavailable):
         return OperatorError(f"The database does not answer ({error.detail or error.message}); try again.")
     return ConfigurationError(error.message)
+
+
+@asynccontextmanager
+async def acting(
+    settings: Settings, writer: str, clock: Clock, identifiers: Identifiers, operation: str, id: str, about: str
+) -> AsyncIterator[None]:
+    """Around what a command changes: alone() with its writer, and recorded(). Raises OperatorError, also for a refusal
+    inside."""
+    with alone(settings, writer):
+        async with recorded(settings, writer, clock, identifiers, operation, id, about):
+            try:
+                yield
+            except RequestError as error:
+                raise refused(error) from error
 
 
 @asynccontextmanager

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from hsmvault.app.command_records import DIRECTORY_WRITER, recorded
-from hsmvault.app.command_turns import alone, opened_database, refused
+from hsmvault.app.command_records import DIRECTORY_WRITER
+from hsmvault.app.command_turns import acting, opened_database
 from hsmvault.app.first_start import DEFAULT_TENANT, LOCAL_IDENTITIES
 from hsmvault.app.graph import make_directory
 from hsmvault.clock import RandomIdentifiers, SystemClock
 from hsmvault.config import Settings
-from hsmvault.errors import ConfigurationError, RequestError
+from hsmvault.errors import ConfigurationError
 from hsmvault.model.principals import Tenant
 from hsmvault.resources.directory.objects import Directory
 from hsmvault.resources.directory.rules import Actor, operator
@@ -61,12 +61,8 @@ async def change(
     async with _opened(settings, tenant, of_tenants=of_tenants) as opened:
         place = "/tenants" if opened.tenant is None else f"/tenants/{opened.tenant.id}/directory"
         clock, identifiers = SystemClock(), RandomIdentifiers()
-        with alone(settings, DIRECTORY_WRITER):
-            async with recorded(settings, DIRECTORY_WRITER, clock, identifiers, operation, place, about):
-                try:
-                    return await act(opened)
-                except RequestError as error:
-                    raise refused(error) from error
+        async with acting(settings, DIRECTORY_WRITER, clock, identifiers, operation, place, about):
+            return await act(opened)
 
 
 async def create_tenant(opened: Opened, display_name: str, domain: str) -> Tenant:

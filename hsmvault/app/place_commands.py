@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 from uuid import UUID
 
-from hsmvault.app.command_records import PLACE_WRITER, recorded
-from hsmvault.app.command_turns import alone, opened_database, refused
+from hsmvault.app.command_records import PLACE_WRITER
+from hsmvault.app.command_turns import acting, opened_database
 from hsmvault.app.first_start import DEFAULT_TENANT
 from hsmvault.clock import Clock, Identifiers, RandomIdentifiers, SystemClock
 from hsmvault.config import Settings
-from hsmvault.errors import ConfigurationError, RequestError
+from hsmvault.errors import ConfigurationError
 from hsmvault.model.subscriptions import ResourceGroup, Subscription
 from hsmvault.resources.resource_groups import ResourceGroups
 from hsmvault.store import directory, meta, resource_groups, subscriptions
@@ -101,13 +101,11 @@ async def change(settings: Settings, operation: str, place: str, about: str, act
 
     Raises OperatorError.
     """
-    async with _opened(settings) as opened:
-        with alone(settings, PLACE_WRITER):
-            async with recorded(settings, PLACE_WRITER, opened.clock, opened.identifiers, operation, place, about):
-                try:
-                    return await act(opened)
-                except RequestError as error:
-                    raise refused(error) from error
+    async with (
+        _opened(settings) as opened,
+        acting(settings, PLACE_WRITER, opened.clock, opened.identifiers, operation, place, about),
+    ):
+        return await act(opened)
 
 
 async def may_everything(_action: str, _resource_id: str) -> bool:

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TypeVar
 from uuid import UUID
 
-from hsmvault.app.command_records import ROLE_WRITER, recorded
-from hsmvault.app.command_turns import alone, opened_database, refused
+from hsmvault.app.command_records import ROLE_WRITER
+from hsmvault.app.command_turns import acting, opened_database
 from hsmvault.app.first_start import DEFAULT_TENANT
 from hsmvault.clock import RandomIdentifiers, SystemClock
 from hsmvault.config import Settings
-from hsmvault.errors import ConfigurationError, RequestError
+from hsmvault.errors import ConfigurationError
 from hsmvault.model.roles import RoleAssignment, RoleDefinition
 from hsmvault.model.scopes import read_scope
 from hsmvault.resources.roles.assignments import Filter, NewAssignment, RoleAssignments
@@ -57,12 +57,8 @@ async def change(
     """operation: `operationName` of the records. about: what is done. Raises OperatorError."""
     async with _opened(settings, tenant, scope) as opened:
         clock, identifiers = SystemClock(), RandomIdentifiers()
-        with alone(settings, ROLE_WRITER):
-            async with recorded(settings, ROLE_WRITER, clock, identifiers, operation, scope, about):
-                try:
-                    return await act(opened)
-                except RequestError as error:
-                    raise refused(error) from error
+        async with acting(settings, ROLE_WRITER, clock, identifiers, operation, scope, about):
+            return await act(opened)
 
 
 async def assignments_at(opened: Opened, scope: str, principal: str | None) -> list[tuple[RoleAssignment, str]]:

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from hsmvault.app.background import origin_by
-from hsmvault.app.command_records import VAULT_WRITER, recorded
-from hsmvault.app.command_turns import alone, opened_database, refused
+from hsmvault.app.command_records import VAULT_WRITER
+from hsmvault.app.command_turns import acting, opened_database
 from hsmvault.app.vaults import vaults_of
 from hsmvault.app.worlds import WORLD_NAME
 from hsmvault.clock import RandomIdentifiers, SystemClock
 from hsmvault.config import Settings
-from hsmvault.errors import ConfigurationError, RequestError
+from hsmvault.errors import ConfigurationError
 from hsmvault.model.containers import Container, ContainerKind
 from hsmvault.resources.vaults.deleted import DeletedVaults
 from hsmvault.resources.vaults.settings import Actor, Place
@@ -87,13 +87,9 @@ async def change(settings: Settings, operation: str, name: str, about: str, act:
     Raises OperatorError.
     """
     async with _opened(settings) as opened:
-        with alone(settings, VAULT_WRITER):
-            clock, identifiers = SystemClock(), RandomIdentifiers()
-            async with recorded(settings, VAULT_WRITER, clock, identifiers, operation, f"/vaults/{name}", about):
-                try:
-                    return await act(opened)
-                except RequestError as error:
-                    raise refused(error) from error
+        clock, identifiers = SystemClock(), RandomIdentifiers()
+        async with acting(settings, VAULT_WRITER, clock, identifiers, operation, f"/vaults/{name}", about):
+            return await act(opened)
 
 
 async def listed(opened: Opened, *, deleted: bool) -> list[Container]:

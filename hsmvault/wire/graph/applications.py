@@ -18,7 +18,7 @@ from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import encode_body
 from hsmvault.wire.graph import answers, filters
 from hsmvault.wire.graph.bodies import Members, with_kept
-from hsmvault.wire.graph.lists import Listing, Shown, select, selects
+from hsmvault.wire.graph.lists import Listing, Shown, each, select, selects
 from hsmvault.wire.graph.requests import GraphHandler, GraphRequest
 
 _KEPT = frozenset(
@@ -144,14 +144,11 @@ class ApplicationHandlers:
                 return []
             return None
 
-        async def shown(rows: Sequence[Application]) -> list[Shown]:
-            return [answers.application(row) for row in rows]
-
         return Listing(
             "applications",
             lambda after, most: applications.page(actor, after=after, most=most),
             lambda row: row.object_id,
-            shown,
+            each(answers.application),
             find=find,
             complete=lambda rows: with_credentials(self._directory, request, rows),
         )

@@ -11,7 +11,7 @@ from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import encode_body
 from hsmvault.wire.graph import answers, filters
 from hsmvault.wire.graph.bodies import Members
-from hsmvault.wire.graph.lists import Listing, Shown, select
+from hsmvault.wire.graph.lists import Listing, each, select
 from hsmvault.wire.graph.requests import GraphHandler, GraphRequest
 
 _MOST_MEMBERS_PATCHED = 20
@@ -96,7 +96,7 @@ class GroupHandlers:
             "directoryObjects",
             lambda after, most: groups.members(actor, id, after=after, most=most, direct=direct),
             lambda row: row.object_id,
-            typed_rows,
+            each(answers.typed),
         )
 
     async def add_member(self, request: GraphRequest) -> WireAnswer:
@@ -118,20 +118,13 @@ class GroupHandlers:
             found = await self._directory.principals_named(actor, id)
             return [one for one in found if one.kind is PrincipalKind.GROUP]
 
-        async def shown(rows: Sequence[Principal]) -> list[Shown]:
-            return [answers.group(row) for row in rows]
-
         return Listing(
             "groups",
             lambda after, most: groups.page(actor, after=after, most=most),
             lambda row: row.object_id,
-            shown,
+            each(answers.group),
             find=find,
         )
-
-
-async def typed_rows(rows: Sequence[Principal]) -> list[Shown]:
-    return [answers.typed(row) for row in rows]
 
 
 def _check_kind(body: Members) -> None:

@@ -96,6 +96,15 @@ class Listing(Generic[Row]):
             after = self._id_of(rows[-1])
 
 
+def each(shown: Callable[[Row], Shown]) -> Callable[[Sequence[Row]], Awaitable[list[Shown]]]:
+    """How rows are shown that need nothing but themselves."""
+
+    async def rows_shown(rows: Sequence[Row]) -> list[Shown]:
+        return [shown(row) for row in rows]
+
+    return rows_shown
+
+
 def listed(request: GraphRequest, fragment: str, found: Sequence[Shown]) -> WireAnswer:
     """A short list, in one page."""
     _check(request.query)

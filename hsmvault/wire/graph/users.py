@@ -12,7 +12,7 @@ from hsmvault.wire.answers import WireAnswer, ok
 from hsmvault.wire.codec import encode_body
 from hsmvault.wire.graph import answers, filters
 from hsmvault.wire.graph.bodies import Members, with_kept
-from hsmvault.wire.graph.lists import Listing, Shown, select
+from hsmvault.wire.graph.lists import Listing, each, select
 from hsmvault.wire.graph.requests import GraphHandler, GraphRequest
 
 _TEXTS = {"mail": "mail", "mailNickname": "mail_nickname", "givenName": "given_name", "surname": "surname"} | {
@@ -129,14 +129,11 @@ class UserHandlers:
                 return None
             return [one for one in await self._directory.principals_named(actor, name) if one.upn]
 
-        async def shown(rows: Sequence[Principal]) -> list[Shown]:
-            return [answers.user(row) for row in rows]
-
         return Listing(
             "users",
             lambda after, most: users.page(actor, after=after, most=most),
             lambda row: row.object_id,
-            shown,
+            each(answers.user),
             find=find,
         )
 

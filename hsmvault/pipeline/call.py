@@ -1,5 +1,6 @@
 """One call: made at the door, filled in on the way, read once at the end by the audit record and the metrics."""
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 from hsmvault.errors import RequestError
@@ -10,7 +11,7 @@ from hsmvault.model.principals import Caller
 
 
 @dataclass(slots=True, kw_only=True, repr=False)
-class AnyCall:
+class AnyCall(ABC):
     """What the calls of every plane have. authorization: the header as it came, or None; no repr shows it.
 
     resource: audience that a token for this plane must have. url: without the query. started: monotonic seconds.
@@ -39,14 +40,14 @@ class AnyCall:
         return None
 
     @property
+    @abstractmethod
     def place(self) -> str:
         """`resourceId` of the record."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def operation_name(self) -> str:
         """`operationName` of the record; empty for what is no operation."""
-        raise NotImplementedError
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.request_id} {self.operation_name or '?'} {self.place})"

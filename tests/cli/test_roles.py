@@ -175,7 +175,7 @@ def test_a_running_instance_obeys_within_a_second() -> None:
             connection_verify=instance.environment["SSL_CERT_FILE"],
         )
         url, certificates = instance.environment["AZURE_KEYVAULT_URL"], instance.environment["SSL_CERT_FILE"]
-        secrets = SecretClient(url, credential, verify_challenge_resource=False, connection_verify=certificates)
+        secrets = SecretClient(url, credential, connection_verify=certificates)
         with credential, secrets:
             secrets.set_secret("one", "value")
             place = ["--data-dir", str(instance.data_dir)]
